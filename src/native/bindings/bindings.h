@@ -1,0 +1,7 @@
+// One binding function per part of the native core.
+#pragma once
+#include <nanobind/nanobind.h>
+
+void bind_program(nanobind::module_& m);
+void bind_sampler(nanobind::module_& m);
+void bind_trie(nanobind::module_& m);

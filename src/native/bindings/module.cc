@@ -1,0 +1,9 @@
+// The extension module.  Files in this folder are the only ones that know Python.
+#include "bindings.h"
+
+NB_MODULE(_native, m) {
+  m.doc() = "Rookery's native core: programs, sampling, tokenising.";
+  bind_program(m);
+  bind_sampler(m);
+  bind_trie(m);
+}

@@ -1,0 +1,86 @@
+"""
+Reading files we do not trust, and writing files nobody can half-read.
+
+`Source` maps a file and checks every range before it is touched.  `atomic` writes beside the target and renames
+when everything is on the disk.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import mmap
+import os
+import struct
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+from rookery.errors import FormatError, TruncatedFile
+
+__all__ = ["Source", "atomic"]
+
+
+class Source:
+    """A read-only mapped file.  `take` walks through it; `view` looks anywhere."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.position = 0
+        with open(path, "rb") as file:
+            self.size = os.fstat(file.fileno()).st_size
+            if self.size == 0:
+                raise FormatError(f"{path}: the file is empty; expected a model")
+            self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        self._bytes = np.frombuffer(self._map, np.uint8)
+
+    def view(self, offset: int, count: int, what: str) -> np.ndarray:
+        """`count` bytes from `offset` as a uint8 view; TruncatedFile, naming `what`, when they are not there."""
+        if offset < 0 or count < 0 or offset + count > self.size:
+            raise TruncatedFile(
+                f"{self.path}: {what} should occupy bytes {offset} to {offset + count}, but the file has "
+                f"{self.size}; it is damaged or was not copied completely, fetch it again"
+            )
+        return self._bytes[offset : offset + count]
+
+    def take(self, count: int, what: str) -> bytes:
+        """The next `count` bytes."""
+        data = self.view(self.position, count, what).tobytes()
+        self.position += count
+        return data
+
+    def unpack(self, layout: str, what: str) -> tuple[int, ...]:
+        """The next numbers, by a `struct` layout."""
+        return struct.unpack(layout, self.take(struct.calcsize(layout), what))
+
+    def release(self) -> None:
+        """Give pages that were read back to the system; they are read again when needed."""
+        if hasattr(mmap, "MADV_DONTNEED"):
+            self._map.madvise(mmap.MADV_DONTNEED)
+
+
+@contextlib.contextmanager
+def atomic(path: Path) -> Iterator[BinaryIO]:
+    """A file open for writing that becomes `path` only when the block ends without an error."""
+    path = Path(path)
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        mode = path.stat().st_mode & 0o777 if path.exists() else 0o666 & ~_umask()
+        os.chmod(name, mode)
+        os.replace(name, path)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(name)
+        raise
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
