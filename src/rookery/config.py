@@ -71,9 +71,7 @@ class Config:
         """
         for mark, variant in _VARIANTS.items():
             if f"blocks.0.{mark}" in given:
-                raise UnsupportedError(
-                    f"{origin}: this is {variant}, which is not supported; expected RWKV 4 to 7"
-                )
+                raise UnsupportedError(f"{origin}: this is {variant}, which is not supported; expected RWKV 4 to 7")
         read = _Reader(given, origin)
         vocab, width = read.matrix("emb.weight")
         version = _version(given)
@@ -211,9 +209,7 @@ class _Reader:
 
     def shape(self, name: str) -> tuple[int, ...]:
         if name not in self.given:
-            raise MissingTensor(
-                f"{self.origin}: tensor {name!r} is missing; this is not a whole RWKV checkpoint"
-            )
+            raise MissingTensor(f"{self.origin}: tensor {name!r} is missing; this is not a whole RWKV checkpoint")
         if 0 in self.given[name]:
             raise FormatError(f"{self.origin}: tensor {name!r} is empty, shape {self.given[name]}")
         return self.given[name]

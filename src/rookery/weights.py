@@ -64,6 +64,4 @@ class Weight:
 
     def _only_dense(self, what: str) -> None:
         if self.kind.block > 1:
-            raise UnsupportedError(
-                f"a {self.format} tensor of shape {self.shape} cannot be {what}; decode it first"
-            )
+            raise UnsupportedError(f"a {self.format} tensor of shape {self.shape} cannot be {what}; decode it first")

@@ -1,0 +1,16 @@
+# One command each, the same in CI.
+
+check:
+    ruff check . && ruff format --check . && mypy
+
+test:
+    python -m pytest
+
+# Build the extension into src/, for work on the native core (use with PYTHONPATH=src).
+native:
+    cmake -S . -B build/dev -G Ninja -DCMAKE_BUILD_TYPE=Release -Dnanobind_DIR=$(python -m nanobind --cmake_dir)
+    cmake --build build/dev
+    cmake --install build/dev --prefix src
+
+size:
+    python scripts/size.py
