@@ -26,11 +26,13 @@ class Weight:
     shape:  logical shape, slowest dimension first.
     data:   the stored numbers.  F32 float32, F16 float16, BF16 uint16 bit patterns, all of `shape`;
             block formats uint8 of shape (*shape[:-1], bytes per row).  Often a read-only view of a mapped file.
+    name:   where it comes from, for dumps and messages.
     """
 
     format: str
     shape: tuple[int, ...]
     data: np.ndarray
+    name: str = ""
 
     @classmethod
     def dense(cls, array: np.ndarray) -> Weight:
@@ -55,12 +57,12 @@ class Weight:
     def T(self) -> Weight:
         """The transpose of a matrix; a view."""
         self._only_dense("transposed")
-        return Weight(self.format, self.shape[::-1], self.data.T)
+        return Weight(self.format, self.shape[::-1], self.data.T, f"{self.name}.T")
 
     def __getitem__(self, index: Any) -> Weight:
         self._only_dense("sliced")
         view = self.data[index]
-        return Weight(self.format, view.shape, view)
+        return Weight(self.format, view.shape, view, f"{self.name}[...]")
 
     def _only_dense(self, what: str) -> None:
         if self.kind.block > 1:

@@ -1,3 +1,170 @@
-#include "bindings.h"
+// Programs and matrices, for Python.
+#include <nanobind/ndarray.h>
+#include <nanobind/stl/optional.h>
+#include <nanobind/stl/pair.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/vector.h>
 
-void bind_program(nanobind::module_&) {}
+#include <memory>
+#include <mutex>
+
+#include "bindings.h"
+#include "program.h"
+
+namespace nb = nanobind;
+using namespace nb::literals;
+using namespace rookery;
+
+namespace {
+
+using Bytes = nb::ndarray<const uint8_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+using Vector = nb::ndarray<const float, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+using Ints = nb::ndarray<const int32_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+using State = nb::ndarray<float, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+using Floats = nb::ndarray<float, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
+
+void require(bool holds, const char* message) {
+  if (!holds) throw std::invalid_argument(message);
+}
+
+size_t bytes_of(Format format, int rows, int cols) {
+  require(cols % block_size(format) == 0, "the columns are not a whole number of blocks");
+  return size_t(rows) * (cols / block_size(format)) * block_bytes(format);
+}
+
+std::shared_ptr<Matrix> pack(int format, int rows, int cols, Bytes data) {
+  Format f = static_cast<Format>(format);
+  require(rows > 0 && cols > 0 && data.size() == bytes_of(f, rows, cols), "the matrix data has the wrong size");
+  nb::gil_scoped_release release;
+  return std::make_shared<Matrix>(f, rows, cols, data.data());
+}
+
+// A program with everything it refers to, one call at a time.
+class Runner {
+ public:
+  Runner(std::string table, int threads) : threads_(std::max(threads, 1)) {
+    kernels_ = choose_kernels(table.empty() ? nullptr : table.c_str());
+    require(kernels_ != nullptr, "no such kernel table on this processor");
+  }
+
+  void vector(Vector v) { vectors_.push_back(v); }
+  void matrix(std::shared_ptr<Matrix> m) { matrices_.push_back(std::move(m)); }
+
+  void embedding(int format, int rows, int cols, Bytes data) {
+    Format f = static_cast<Format>(format);
+    require(data.size() == bytes_of(f, rows, cols), "the embedding data has the wrong size");
+    embedding_ = data;
+    program_.embedding = {f, rows, cols, data.data()};
+  }
+
+  void op(const std::string& name, int out, std::vector<int> inputs, std::vector<int> vectors, int matrix,
+          float scalar, int heads, int64_t state, int stage) {
+    Op op;
+    op.code = code_of(name);
+    op.out = out;
+    op.inputs = std::move(inputs);
+    for (int i : vectors) op.vectors.push_back(vectors_.at(i).data());
+    if (op.code == Code::Linear) op.matrix = &matrices_.at(matrix)->mat();
+    op.scalar = scalar;
+    op.heads = heads;
+    op.state = state;
+    op.stage = stage;
+    program_.ops.push_back(std::move(op));
+  }
+
+  void finish(std::vector<int> widths, std::vector<int> buffers, std::vector<int> buffer_widths, int result, int width,
+              int head_size, int64_t state_size, int block_rows) {
+    program_.widths = std::move(widths);
+    program_.buffers = std::move(buffers);
+    program_.buffer_widths = std::move(buffer_widths);
+    program_.result = result;
+    program_.width = width;
+    program_.head_size = head_size;
+    program_.block_rows = block_rows;
+    state_size_ = state_size;
+    program_.prepare(kernels_, &threads_);
+  }
+
+  void run(Ints tokens, const std::vector<int>& lengths, const std::vector<State>& states, Ints wanted,
+           Floats logits) {
+    require(lengths.size() == states.size(), "one state per segment is needed");
+    Call call{tokens.data(), static_cast<int>(tokens.size()), {}, wanted.data(), static_cast<int>(wanted.size()),
+              logits.data()};
+    int begin = 0;
+    for (size_t i = 0; i < lengths.size(); ++i) {
+      require(lengths[i] > 0 && states[i].size() == size_t(state_size_), "a segment is empty or its state too short");
+      call.segments.push_back({begin, begin + lengths[i], states[i].data()});
+      begin += lengths[i];
+    }
+    require(begin == call.count, "the segment lengths do not add up to the tokens");
+    for (int i = 0; i < call.count; ++i)
+      require(tokens.data()[i] >= 0 && tokens.data()[i] < program_.embedding.rows, "a token is outside the vocabulary");
+    for (int i = 0; i < call.wanted_count; ++i)
+      require(wanted.data()[i] >= (i ? wanted.data()[i - 1] + 1 : 0) && wanted.data()[i] < call.count,
+              "wanted rows must ascend and lie inside the call");
+    require(logits.shape(0) == wanted.size() && logits.shape(1) == size_t(program_.widths[program_.result]),
+            "the logits have the wrong shape");
+    nb::gil_scoped_release release;
+    std::lock_guard<std::mutex> lock(mutex_);
+    program_.run(call);
+  }
+
+  nb::object value(int id) {
+    require(id >= 0 && id < static_cast<int>(program_.widths.size()) && id != program_.result, "no such value");
+    size_t shape[2] = {size_t(program_.rows_of(id)), size_t(program_.widths[id])};
+    return nb::cast(nb::ndarray<nb::numpy, const float>(program_.value(id), 2, shape), nb::rv_policy::copy);
+  }
+
+  void profile(bool on) {
+    std::lock_guard<std::mutex> lock(mutex_);
+    program_.profile = on;
+    std::fill(program_.nanoseconds.begin(), program_.nanoseconds.end(), 0);
+  }
+
+  std::vector<int64_t> nanoseconds() const { return program_.nanoseconds; }
+  int threads() const { return threads_.count(); }
+  const char* table() const { return kernels_->name; }
+  size_t bytes() const {
+    size_t sum = 0;
+    for (auto& m : matrices_) sum += m->bytes();
+    return sum;
+  }
+
+ private:
+  const Kernels* kernels_;
+  Threads threads_;
+  std::vector<Vector> vectors_;
+  std::vector<std::shared_ptr<Matrix>> matrices_;
+  Bytes embedding_;
+  int64_t state_size_ = 0;
+  Program program_;
+  std::mutex mutex_;
+};
+
+}  // namespace
+
+void bind_program(nb::module_& m) {
+  nb::class_<Matrix>(m, "Matrix", "A matrix in the kernels' layout.").def_prop_ro("nbytes", &Matrix::bytes);
+  m.def("pack", &pack, "format"_a, "rows"_a, "cols"_a, "data"_a);
+  m.def("usable_processors", &usable_processors);
+  m.def("kernel_tables", [] {
+    std::vector<std::string> names;
+    for (const char* name : {"avx512", "avx2", "portable"})
+      if (choose_kernels(name)) names.push_back(name);
+    return names;
+  });
+  nb::class_<Runner>(m, "Runner", "A recorded program, ready to run.")
+      .def(nb::init<std::string, int>(), "table"_a, "threads"_a)
+      .def("vector", &Runner::vector)
+      .def("matrix", &Runner::matrix, nb::arg().none())
+      .def("embedding", &Runner::embedding)
+      .def("op", &Runner::op)
+      .def("finish", &Runner::finish)
+      .def("run", &Runner::run)
+      .def("value", &Runner::value)
+      .def("profile", &Runner::profile)
+      .def_prop_ro("nanoseconds", &Runner::nanoseconds)
+      .def_prop_ro("threads", &Runner::threads)
+      .def_prop_ro("table", &Runner::table)
+      .def_prop_ro("nbytes", &Runner::bytes);
+}

@@ -1,0 +1,30 @@
+// AVX-512 F, BW, VL, DQ.
+#include <immintrin.h>
+
+#include "table.h"
+
+namespace rookery {
+namespace {
+
+constexpr int W = 16;
+constexpr int kTokens = 8;  // 16 accumulators, 2 weights and a broadcast of 32 registers
+typedef float vf __attribute__((vector_size(64)));
+typedef int vi __attribute__((vector_size(64)));
+
+inline vf load_f16(const uint16_t* p) {
+  return vf(_mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p))));
+}
+inline vf load_bf16(const uint16_t* p) {
+  __m512i wide = _mm512_cvtepu16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
+  return vf(_mm512_castsi512_ps(_mm512_slli_epi32(wide, 16)));
+}
+inline vf load_i8(const int8_t* p) {
+  return vf(_mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)))));
+}
+
+}  // namespace
+}  // namespace rookery
+
+#include "kernels.inl"
+
+const rookery::Kernels rookery::kAvx512 = ROOKERY_KERNELS("avx512");

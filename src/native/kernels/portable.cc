@@ -1,0 +1,40 @@
+// Any processor: vectors of four floats by the compiler, stored numbers widened one by one.
+#include "table.h"
+
+namespace rookery {
+namespace {
+
+constexpr int W = 4;
+constexpr int kTokens = 1;  // 8 accumulators of 16 registers
+typedef float vf __attribute__((vector_size(16)));
+typedef int vi __attribute__((vector_size(16)));
+
+inline float widen(uint32_t bits) {
+  float f;
+  __builtin_memcpy(&f, &bits, 4);
+  return f;
+}
+
+// IEEE half to float, exactly.  A subnormal half is an integer times 2^-24.
+inline float half(uint16_t h) {
+  uint32_t sign = uint32_t(h & 0x8000) << 16, exponent = (h >> 10) & 31, mantissa = h & 1023;
+  if (exponent == 0) {
+    float f = float(mantissa) * 5.9604644775390625e-8f;
+    return sign ? -f : f;
+  }
+  return widen(sign | (exponent == 31 ? 255u << 23 : (exponent + 112) << 23) | mantissa << 13);
+}
+
+inline vf load_f16(const uint16_t* p) { return vf{half(p[0]), half(p[1]), half(p[2]), half(p[3])}; }
+inline vf load_bf16(const uint16_t* p) {
+  return vf{widen(uint32_t(p[0]) << 16), widen(uint32_t(p[1]) << 16), widen(uint32_t(p[2]) << 16),
+            widen(uint32_t(p[3]) << 16)};
+}
+inline vf load_i8(const int8_t* p) { return vf{float(p[0]), float(p[1]), float(p[2]), float(p[3])}; }
+
+}  // namespace
+}  // namespace rookery
+
+#include "kernels.inl"
+
+const rookery::Kernels rookery::kPortable = ROOKERY_KERNELS("portable");

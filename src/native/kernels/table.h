@@ -1,0 +1,65 @@
+// The table of kernels.  One is filled per instruction set; one is chosen at start.
+//
+// All matrices of floats are row-major with an explicit row stride in floats.  A kernel works on the columns
+// [c0, c1) (or heads, or row groups) it is given and touches nothing else, so that threads can share a value.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+
+namespace rookery {
+
+constexpr int kGroup = 32;   // output rows interleaved in a packed matrix: 2 zmm, 4 ymm, 8 xmm
+constexpr int kPanel = 128;  // inputs unpacked at a time: 128 x 32 floats are 16 KiB, a third of a 48 KiB L1
+
+enum class Pack : int { F32, F16, BF16, I8 };
+
+// A packed matrix, `rows` outputs by `cols` inputs.  Group g holds rows [32 g, 32 g + 32), missing rows zero:
+//   F32, F16, BF16  for each input, 32 numbers
+//   I8              for each run of `sub` inputs: 32 float scales, 32 float minima, then `sub` x 32 int8;
+//                   the number is scale * code + minimum
+struct Mat {
+  Pack pack;
+  int rows, cols, sub;
+  const uint8_t* data;
+  size_t group_bytes;
+};
+
+enum class Unary : int { Exp, Tanh, Sigmoid, Silu, Relu2 };
+enum class Binary : int { Add, Sub, Mul };
+
+struct Kernels {
+  const char* name;
+  // y[t][o] = sum_k x[t][k] w[o][k], k ascending in one chain per output, for groups [g0, g1).
+  // scratch: linear_scratch(t_count) floats, 64-byte aligned.
+  void (*linear)(const Mat& w, const float* x, size_t ldx, float* y, size_t ldy, int t_count, int g0, int g1,
+                 float* scratch);
+  void (*layer_norm)(const float* x, const float* weight, const float* bias, float* y, int width, int c0, int c1,
+                     float eps);
+  void (*group_norm)(const float* x, const float* weight, const float* bias, float* y, int lanes, int h0, int h1,
+                     float eps);
+  void (*l2norm)(const float* x, float* y, int lanes, int h0, int h1);
+  void (*head_sum)(const float* x, float* y, int lanes, int h0, int h1);
+  void (*unary)(Unary op, const float* x, float* y, int n);
+  void (*binary)(Binary op, const float* a, const float* b, float* y, int n);
+  void (*scalar)(Binary op, const float* a, float b, float* y, int n);
+  void (*wkv4)(const float* w, const float* u, const float* k, const float* v, float* y, float* state, int width,
+               int c0, int c1);
+  // One token of one head; state is (key lane, value lane).
+  void (*wkv6)(const float* r, const float* w, const float* k, const float* v, const float* u, float* y, float* state,
+               int lanes);
+  void (*wkv7)(const float* r, const float* w, const float* k, const float* v, const float* a, const float* b,
+               float* y, float* state, int lanes);
+};
+
+inline size_t linear_scratch(int t_count) { return static_cast<size_t>(kPanel + t_count) * kGroup; }
+
+extern const Kernels kPortable;
+#if defined(__x86_64__)
+extern const Kernels kAvx2;
+extern const Kernels kAvx512;
+#endif
+
+// The best table for this processor, or the one named; nullptr when there is no such table or it cannot run here.
+const Kernels* choose_kernels(const char* name);
+
+}  // namespace rookery

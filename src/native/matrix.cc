@@ -1,0 +1,99 @@
+#include "matrix.h"
+
+#include <sys/mman.h>
+
+#include <cstdlib>
+#include <cstring>
+#include <new>
+#include <vector>
+
+namespace rookery {
+namespace {
+
+constexpr size_t kHugePage = size_t(2) << 20;
+
+Pack pack_of(Format format) {
+  switch (format) {
+    case Format::F32: return Pack::F32;
+    case Format::F16: return Pack::F16;
+    case Format::BF16: return Pack::BF16;
+    default: return Pack::I8;
+  }
+}
+
+uint8_t* allocate(size_t bytes) {
+  size_t align = bytes >= kHugePage ? kHugePage : 64;
+  void* p = std::aligned_alloc(align, (bytes + align - 1) / align * align);
+  if (p == nullptr) throw std::bad_alloc();
+#ifdef MADV_HUGEPAGE
+  if (align == kHugePage) madvise(p, bytes, MADV_HUGEPAGE);
+#endif
+  return static_cast<uint8_t*>(p);
+}
+
+// Rows of T become groups of 32 numbers for each input.
+template <class T>
+void interleave(const T* from, T* to, int rows, int cols) {
+  for (int g = 0; g * kGroup < rows; ++g, to += size_t(cols) * kGroup)
+    for (int r = 0; r < kGroup; ++r) {
+      int row = g * kGroup + r;
+      const T* line = from + size_t(row) * cols;
+      for (int k = 0; k < cols; ++k) to[size_t(k) * kGroup + r] = row < rows ? line[k] : T(0);
+    }
+}
+
+}  // namespace
+
+void Matrix::Free::operator()(uint8_t* p) const { std::free(p); }
+
+Matrix::Matrix(Format format, int rows, int cols, const uint8_t* source) {
+  mat_.pack = pack_of(format);
+  mat_.rows = rows;
+  mat_.cols = cols;
+  mat_.sub = mat_.pack == Pack::I8 ? sub_block(format) : 1;
+  size_t number = mat_.pack == Pack::F32 ? 4 : 2;
+  mat_.group_bytes = mat_.pack == Pack::I8
+                         ? size_t(cols / mat_.sub) * (2 * kGroup * sizeof(float) + size_t(mat_.sub) * kGroup)
+                         : size_t(cols) * kGroup * number;
+  bytes_ = mat_.group_bytes * ((rows + kGroup - 1) / kGroup);
+  data_.reset(allocate(bytes_));
+  mat_.data = data_.get();
+  if (mat_.pack == Pack::I8)
+    pack_blocks(format, source);
+  else
+    pack_dense(format, source);
+}
+
+void Matrix::pack_dense(Format format, const uint8_t* source) {
+  if (format == Format::F32)
+    interleave(reinterpret_cast<const float*>(source), reinterpret_cast<float*>(data_.get()), mat_.rows, mat_.cols);
+  else
+    interleave(reinterpret_cast<const uint16_t*>(source), reinterpret_cast<uint16_t*>(data_.get()), mat_.rows,
+               mat_.cols);
+}
+
+void Matrix::pack_blocks(Format format, const uint8_t* source) {
+  const int block = block_size(format), sub = mat_.sub, runs = block / sub;
+  const size_t row_bytes = size_t(mat_.cols / block) * block_bytes(format);
+  const size_t run_bytes = 2 * kGroup * sizeof(float) + size_t(sub) * kGroup;
+  std::vector<int8_t> codes(block);
+  std::vector<float> scale(runs), base(runs);
+  std::memset(data_.get(), 0, bytes_);
+  for (int row = 0; row < mat_.rows; ++row) {
+    uint8_t* group = data_.get() + size_t(row / kGroup) * mat_.group_bytes;
+    const int r = row % kGroup;
+    for (int b = 0; b < mat_.cols / block; ++b) {
+      unpack_block(format, source + row * row_bytes + size_t(b) * block_bytes(format), codes.data(), scale.data(),
+                   base.data());
+      for (int i = 0; i < runs; ++i) {
+        uint8_t* run = group + size_t(b * runs + i) * run_bytes;
+        reinterpret_cast<float*>(run)[r] = scale[i];
+        reinterpret_cast<float*>(run)[kGroup + r] = base[i];
+        int8_t* to = reinterpret_cast<int8_t*>(run + 2 * kGroup * sizeof(float));
+        for (int k = 0; k < sub; ++k) to[size_t(k) * kGroup + r] = codes[size_t(i) * sub + k];
+      }
+    }
+  }
+}
+
+}  // namespace rookery

@@ -1,0 +1,105 @@
+// A recorded model and its execution: every thread walks the flat list of ops and meets the others between stages.
+//
+// Each thread owns a range of columns of every value (`own`).  Ops read their inputs in those columns, or whole rows
+// of values that an earlier stage finished; the recorder has put a stage boundary wherever that is needed.
+#pragma once
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "matrix.h"
+#include "threads.h"
+
+namespace rookery {
+
+enum class Code : int {
+  Embed, Take, Linear, LayerNorm, GroupNorm, L2Norm, HeadSum, Shift, Wkv4, Wkv6, Wkv7,
+  Add, Sub, Mul, Exp, Tanh, Sigmoid, Silu, Relu2
+};
+
+// The code of an op's name; throws std::invalid_argument for a name that is not in the vocabulary.
+Code code_of(const std::string& name);
+
+struct Op {
+  Code code;
+  int out;                           // value ids
+  std::vector<int> inputs;
+  std::vector<const float*> vectors;  // parameters, one number per column
+  const Mat* matrix = nullptr;
+  float scalar = 0;
+  int heads = 1;
+  int64_t state = -1;  // offset into a state, in floats
+  int stage = 0;
+};
+
+// The rows of the embedding table as the file stores them; only rows that are used are touched.
+struct Embedding {
+  Format format;
+  int rows, cols;
+  const uint8_t* data;
+};
+
+// The rows of one sequence in a call.
+struct Segment {
+  int begin, end;
+  float* state;
+};
+
+struct Call {
+  const int32_t* tokens;
+  int count;
+  std::vector<Segment> segments;
+  const int32_t* wanted;  // rows whose logits are asked for, ascending
+  int wanted_count;
+  float* logits;  // (wanted_count, vocab)
+};
+
+class Program {
+ public:
+  std::vector<Op> ops;
+  std::vector<int> widths;         // of each value
+  std::vector<int> buffers;        // of each value
+  std::vector<int> buffer_widths;  // of each buffer
+  Embedding embedding{};
+  int result = -1;
+  int width = 0;      // channels of the model
+  int head_size = 1;  // columns that must stay with one thread
+  int block_rows = 128;
+
+  // Call once after filling in the fields above.
+  void prepare(const Kernels* kernels, Threads* threads);
+  void run(const Call& call);
+
+  // The last block's rows of a value; only meaningful when the program was recorded without packing.
+  const float* value(int id) const { return buffers_of_[buffers[id]].data(); }
+  int rows_of(int id) const;
+
+  bool profile = false;
+  std::vector<int64_t> nanoseconds;  // per op, on thread 0, summed while `profile` is set
+
+ private:
+  struct Part {  // of a call: rows [begin, end) of it, and which wanted rows lie there
+    int begin, end, first_wanted, wanted;
+  };
+  struct Range {
+    int begin, end;
+  };
+  Range own(int columns, int thread) const;
+  float* at(int id);
+  void walk(const Call& call, const Part& part, int thread);
+  void step(const Op& op, const Call& call, const Part& part, int thread);
+  void embed(const Op& op, const Call& call, const Part& part, Range own, float* row);
+  void elementwise(const Op& op, int rows, Range own);
+  void shift(const Op& op, const Call& call, const Part& part, Range own);
+  void wkv(const Op& op, const Call& call, const Part& part, Range own);
+
+  const Kernels* kernels_ = nullptr;
+  Threads* threads_ = nullptr;
+  std::vector<std::vector<float>> buffers_of_;
+  std::vector<std::vector<float>> scratch_;  // per thread
+  std::vector<char> after_take_;             // per value: has only the wanted rows
+  float* logits_ = nullptr;                  // where this block's result goes
+  Part last_{};
+};
+
+}  // namespace rookery

@@ -1,0 +1,22 @@
+"""Embedding, blocks, head: what all versions share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+__all__ = ["forward"]
+
+
+def forward(o: Any, definition: Any, p: Any, states: Any) -> Any:
+    """The logits of the rows asked for.
+
+    o: the ops, bound to the call's tokens, segments and wanted rows; p: all parameters; states: one per block,
+    changed in place.  Returns (rows asked for, vocab).
+    """
+    x = o.layer_norm(o.embed(p.emb), p.blocks[0].ln0)
+    v_first = None
+    for b, s in zip(p.blocks, states, strict=True):
+        y, v_first = definition.time_mix(o, b.att, o.layer_norm(x, b.ln1), s, v_first)
+        x = x + y
+        x = x + definition.channel_mix(o, b.ffn, o.layer_norm(x, b.ln2), s)
+    return o.linear(o.layer_norm(o.take(x), p.ln_out), p.head)

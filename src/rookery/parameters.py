@@ -1,0 +1,69 @@
+"""
+From named tensors to the `p` that definitions read.
+
+`blocks.0.att.key.weight` becomes `p.blocks[0].att.key`, a norm's weight and bias become `.ln1.weight` and
+`.ln1.bias`.  Everything with one number per channel is a float vector (C,); matrices stay leaves of the
+caller's choice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+
+from rookery.config import Config
+from rookery.formats.checkpoint import Tensor
+
+__all__ = ["parameters"]
+
+# One number per lane, or per head and then repeated over its lanes: flattened to (C,).
+_LANES = ("time_decay", "time_first", "time_faaaa", "r_k")
+
+
+def parameters(
+    config: Config, tensors: Mapping[str, Tensor], matrix: Callable[[str, Tensor], Any], dtype: Any = np.float32
+) -> SimpleNamespace:
+    """The parameters of a checkpoint.
+
+    tensors: official names, canonical shapes (as `open_checkpoint` gives them).
+    matrix:  makes the leaf for a matrix from its name and tensor.
+    dtype:   of the vectors.
+    """
+    root: dict[str, Any] = {}
+    for name, tensor in tensors.items():
+        *path, last = name.removesuffix(".weight").split(".") if _collapses(name, tensors) else name.split(".")
+        node = root
+        for part in path:
+            node = node.setdefault(part, {})
+        node[last] = _vector(config, tensor, dtype) if _is_vector(last, tensor) else matrix(name, tensor)
+    blocks = root["blocks"]
+    for block in blocks.values():
+        block["att"] |= {"heads": config.heads, "eps": config.group_norm_eps}
+    root["blocks"] = [blocks[str(i)] for i in range(config.layers)]
+    tree: SimpleNamespace = _namespace(root)
+    return tree
+
+
+def _collapses(name: str, tensors: Mapping[str, Tensor]) -> bool:
+    """Whether `x.weight` is simply `x`: it is, unless there is also `x.bias`."""
+    return name.endswith(".weight") and name.removesuffix("weight") + "bias" not in tensors
+
+
+def _is_vector(last: str, tensor: Tensor) -> bool:
+    return last in _LANES or len(tensor.shape) == 1
+
+
+def _vector(config: Config, tensor: Tensor, dtype: Any) -> np.ndarray:
+    flat = tensor.numpy().reshape(-1).astype(dtype)
+    return np.repeat(flat, config.head_size) if flat.size == config.heads != config.width else flat
+
+
+def _namespace(node: Any) -> Any:
+    if isinstance(node, dict):
+        return SimpleNamespace(**{k: _namespace(v) for k, v in node.items()})
+    if isinstance(node, list):
+        return [_namespace(v) for v in node]
+    return node
