@@ -9,7 +9,11 @@ from __future__ import annotations
 
 from rookery.quant.base import WeightFormat
 from rookery.quant.dense import BF16, F16, F32
+from rookery.quant.kquants import Q4_K, Q5_K, Q6_K
+from rookery.quant.q4 import Q4_0, Q4_1
+from rookery.quant.q5 import Q5_0, Q5_1
+from rookery.quant.q8 import Q8_0
 
 __all__ = ["FORMATS", "WeightFormat"]
 
-FORMATS: dict[str, WeightFormat] = {f.name: f for f in (F32, F16, BF16)}
+FORMATS: dict[str, WeightFormat] = {f.name: f for f in (F32, F16, BF16, Q8_0, Q4_0, Q4_1, Q5_0, Q5_1, Q4_K, Q5_K, Q6_K)}
