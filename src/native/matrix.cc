@@ -74,7 +74,7 @@ void Matrix::pack_dense(Format format, const uint8_t* source) {
 
 void Matrix::pack_blocks(Format format, const uint8_t* source) {
   const int block = block_size(format), sub = mat_.sub, runs = block / sub;
-  const size_t row_bytes = size_t(mat_.cols / block) * block_bytes(format);
+  const size_t bytes = row_bytes(format, mat_.cols);
   const size_t run_bytes = 2 * kGroup * sizeof(float) + size_t(sub) * kGroup;
   std::vector<int8_t> codes(block);
   std::vector<float> scale(runs), base(runs);
@@ -83,7 +83,7 @@ void Matrix::pack_blocks(Format format, const uint8_t* source) {
     uint8_t* group = data_.get() + size_t(row / kGroup) * mat_.group_bytes;
     const int r = row % kGroup;
     for (int b = 0; b < mat_.cols / block; ++b) {
-      unpack_block(format, source + row * row_bytes + size_t(b) * block_bytes(format), codes.data(), scale.data(),
+      unpack_block(format, source + row * bytes + size_t(b) * block_bytes(format), codes.data(), scale.data(),
                    base.data());
       for (int i = 0; i < runs; ++i) {
         uint8_t* run = group + size_t(b * runs + i) * run_bytes;

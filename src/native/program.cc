@@ -125,10 +125,10 @@ void Program::step(const Op& op, const Call& call, const Part& part, int thread)
 
 void Program::embed(const Op& op, const Call& call, const Part& part, Range mine, float* row) {
   const Embedding& e = embedding;
-  const size_t row_bytes = size_t(e.cols / block_size(e.format)) * block_bytes(e.format);
+  const size_t bytes = row_bytes(e.format, e.cols);
   float* y = at(op.out);
   for (int t = part.begin; t < part.end; ++t, y += e.cols) {
-    decode_row(e.format, e.data + call.tokens[t] * row_bytes, row, e.cols);
+    decode_row(e.format, e.data + call.tokens[t] * bytes, row, e.cols);
     std::copy(row + mine.begin, row + mine.end, y + mine.begin);
   }
 }

@@ -1,7 +1,7 @@
 // Programs and matrices, for Python.
 #include <nanobind/ndarray.h>
 #include <nanobind/stl/optional.h>
-#include <nanobind/stl/pair.h>
+#include <nanobind/stl/shared_ptr.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
@@ -28,8 +28,9 @@ void require(bool holds, const char* message) {
 }
 
 size_t bytes_of(Format format, int rows, int cols) {
+  require(known_format(static_cast<int>(format)), "no such weight format");
   require(cols % block_size(format) == 0, "the columns are not a whole number of blocks");
-  return size_t(rows) * (cols / block_size(format)) * block_bytes(format);
+  return rows * row_bytes(format, cols);
 }
 
 std::shared_ptr<Matrix> pack(int format, int rows, int cols, Bytes data) {

@@ -1,0 +1,151 @@
+"""
+The native executor: a recorded program, one call per step for any batch.
+
+Packs the matrices once while loading (pages of the file that were read are given back), keeps the embedding where
+it lies, and runs the whole model without the interpreter lock.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from rookery import _native
+from rookery.errors import SettingsError
+from rookery.layout import StateLayout
+from rookery.ops.record import Program, record
+from rookery.weights import Weight
+
+__all__ = ["NativeExecutor", "default_threads"]
+
+
+def default_threads() -> int:
+    """The processors this process may use: its affinity mask, capped by the cgroup's quota."""
+    return int(_native.usable_processors())
+
+
+class NativeExecutor:
+    """Runs a model in C++.
+
+    layout, p: the state layout, and parameters with `Weight` leaves.
+    threads:   0 means `default_threads()`.
+    block_rows: rows that go through the program together; longer calls are cut, which changes no bit.
+    stage, pack: the recorder's passes.
+    The environment variable ROOKERY_CPU forces a kernel table, for tests: avx512, avx2, portable.
+    """
+
+    name = "native"
+
+    def __init__(
+        self,
+        layout: StateLayout,
+        p: Any,
+        *,
+        threads: int = 0,
+        block_rows: int = 128,
+        stage: bool = True,
+        pack: bool = True,
+        on_packed: Callable[[int, int], None] | None = None,
+    ) -> None:
+        self.layout = layout
+        self.program = record(layout, p, stage=stage, pack=pack)
+        self.vocab = layout.config.vocab
+        self._runner = _runner(threads)
+        _transfer(self.program, self._runner, on_packed)
+        config, program = layout.config, self.program
+        self._runner.finish(
+            program.widths,
+            program.buffers,
+            program.buffer_widths,
+            program.result,
+            config.width,
+            config.head_size,
+            layout.size,
+            block_rows,
+        )
+
+    @property
+    def threads(self) -> int:
+        return int(self._runner.threads)
+
+    @property
+    def table(self) -> str:
+        """The kernel table in use."""
+        return str(self._runner.table)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the packed matrices."""
+        return int(self._runner.nbytes)
+
+    def run(
+        self, tokens: np.ndarray, lengths: Sequence[int], states: Sequence[np.ndarray], wanted: np.ndarray
+    ) -> np.ndarray:
+        """One call for a ragged batch.
+
+        tokens: int32 (rows,), the segments one after another; lengths: rows of each segment.
+        states: one float32 (layout.size,) per segment, changed in place.
+        wanted: int32, ascending: the rows whose logits are returned, float32 (len(wanted), vocab).
+        """
+        logits = np.empty((len(wanted), self.vocab), np.float32)
+        self._runner.run(tokens, list(lengths), list(states), wanted, logits)
+        return logits
+
+    def value(self, id: int) -> np.ndarray:
+        """A value of the last call (its last block of rows).  Record with pack=False to keep all of them."""
+        return self._runner.value(id)
+
+    def profile(self, on: bool) -> None:
+        """Start (from zero) or stop adding up the time of each op."""
+        self._runner.profile(on)
+
+    @property
+    def nanoseconds(self) -> list[int]:
+        """Time of each op of `program.ops` on the first thread, waiting for others included."""
+        return list(self._runner.nanoseconds)
+
+
+def _runner(threads: int) -> Any:
+    table = os.environ.get("ROOKERY_CPU", "")
+    tables = _native.kernel_tables()
+    if table and table not in tables:
+        raise SettingsError(f"ROOKERY_CPU={table!r}: this processor runs {', '.join(tables)}")
+    if threads < 0:
+        raise SettingsError(f"threads={threads}: expected a positive number, or 0 for all processors")
+    return _native.Runner(table, threads or default_threads())
+
+
+def _transfer(program: Program, runner: Any, on_packed: Callable[[int, int], None] | None) -> None:
+    """Hand vectors, matrices and ops to the native side, one matrix at a time."""
+    for vector in program.vectors:
+        runner.vector(vector)
+    embedding = next(op.matrix for op in program.ops if op.name == "embed")
+    for i, w in enumerate(program.matrices):
+        rows, cols = w.shape
+        if i == embedding:
+            runner.embedding(w.kind.ggml, rows, cols, _bytes(w))
+            runner.matrix(None)
+        else:
+            runner.matrix(_native.pack(w.kind.ggml, rows, cols, _bytes(w)))
+            program.matrices[i] = Weight(w.format, w.shape, w.data[:0], w.name)  # the packed copy is enough
+        if on_packed:
+            on_packed(i + 1, len(program.matrices))
+    for op in program.ops:
+        runner.op(
+            op.name,
+            op.out,
+            list(op.inputs),
+            list(op.vectors),
+            op.matrix,
+            op.scalar,
+            op.heads,
+            op.state,
+            op.stage,
+        )
+
+
+def _bytes(w: Weight) -> np.ndarray:
+    return np.ascontiguousarray(w.data).reshape(-1).view(np.uint8)
