@@ -1,0 +1,45 @@
+"""
+Which weights are these?  A hash that is the same in whatever file the same numbers lie.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+
+from rookery.formats.checkpoint import Checkpoint
+from rookery.weights import Weight
+
+__all__ = ["fingerprint"]
+
+ROWS, COLUMNS = 8, 32  # sampled of every matrix: enough to tell any two trainings apart, few pages to read
+
+# Some formats store these transformed; undoing that may change the last bit.
+TRANSFORMED = ("time_decay", "time_first")
+
+
+def fingerprint(checkpoint: Checkpoint) -> str:
+    """32 hex digits over names, shapes and a sample of every tensor's numbers.
+
+    The numbers, not the bytes: the same model as .pth, safetensors, GGUF or HF directory has one fingerprint.  A
+    quantised model is another model.
+    """
+    digest = hashlib.blake2b(digest_size=16)
+    for name, tensor in sorted(checkpoint.tensors.items()):
+        if (name.startswith("blocks.0.att.v") and name[-1] in "012") or name.endswith(TRANSFORMED):
+            continue
+        digest.update(f"{name} {tensor.shape} ".encode())
+        digest.update(_sample(tensor.weight()).tobytes())
+        checkpoint.release()
+    return digest.hexdigest()
+
+
+def _sample(w: Weight) -> np.ndarray:
+    """The first numbers of evenly spaced rows, as float32."""
+    data = w.data if len(w.shape) > 1 else w.data[None]
+    lead = data.shape[:-1]
+    total = int(np.prod(lead))
+    rows = np.unravel_index(np.linspace(0, total - 1, min(ROWS, total)).astype(np.int64), lead)
+    columns = COLUMNS if w.kind.block == 1 else w.kind.row_bytes(max(COLUMNS, w.kind.block))
+    return w.kind.decode(data[..., :columns][rows])[..., :COLUMNS].astype(np.float32)

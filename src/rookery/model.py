@@ -1,0 +1,208 @@
+"""
+A model, loaded: tokens in, logits and states out.
+
+Knows weights, executors and states; knows nothing of sampling, prompts or files' insides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from rookery.config import Config
+from rookery.errors import SettingsError, StateError, TokenError
+from rookery.fingerprint import fingerprint
+from rookery.formats import Checkpoint, open_checkpoint
+from rookery.layout import StateLayout
+from rookery.parameters import parameters
+from rookery.state import State
+
+if TYPE_CHECKING:
+    from rookery.engine import Generation
+    from rookery.sampling import Sampler
+    from rookery.tokenizer import Tokenizer
+
+__all__ = ["Executor", "Model", "load"]
+
+
+class Executor(Protocol):
+    """Runs a model for a ragged batch; see `NativeExecutor.run`."""
+
+    name: str
+
+    @property
+    def threads(self) -> int: ...
+
+    def run(
+        self, tokens: np.ndarray, lengths: Sequence[int], states: Sequence[np.ndarray], wanted: np.ndarray
+    ) -> np.ndarray: ...
+
+
+@dataclass(slots=True, eq=False)
+class Model:
+    """A loaded model.
+
+    config, layout: sizes, and what its states look like.
+    executor:    what runs it; `executor.run` is the whole boundary.
+    tokenizer:   its vocabulary.
+    fingerprint: identifies the weights; states carry it.
+    initial:     the state a fresh text begins with: zeros, or a tuned state.
+    checkpoint:  the file it came from.
+    """
+
+    config: Config
+    layout: StateLayout
+    executor: Executor
+    tokenizer: Tokenizer
+    fingerprint: str
+    initial: State
+    checkpoint: Checkpoint
+
+    def __repr__(self) -> str:
+        c = self.config
+        return f"Model(RWKV-{c.version} {c.bird}, layers={c.layers}, width={c.width}, vocab={c.vocab})"
+
+    def forward(
+        self, tokens: Sequence[int] | np.ndarray, state: State | None = None, *, full: bool = False
+    ) -> tuple[np.ndarray, State]:
+        """Read tokens.
+
+        tokens: ids, at least one.  state: where to go on from; the model's initial state if None.
+        Returns the logits after the last token, float32 (vocab,), or after every token, (tokens, vocab), with
+        `full`; and the new state.  The given state is not changed.
+        """
+        ids = self.check_tokens(tokens)
+        start = self.check_state(state)
+        data = start.data.copy()
+        wanted = np.arange(0 if full else len(ids) - 1, len(ids), dtype=np.int32)
+        logits = self.executor.run(ids, [len(ids)], [data], wanted)
+        return (logits if full else logits[0]), start.advanced(data, ids.tolist())
+
+    def check_tokens(self, tokens: Sequence[int] | np.ndarray) -> np.ndarray:
+        """The tokens as int32, or TokenError naming the first that the model does not have."""
+        given = np.asarray(tokens)
+        if given.ndim != 1 or given.size == 0 or not np.issubdtype(given.dtype, np.integer):
+            raise TokenError(f"expected a non-empty sequence of token ids, got {str(tokens)[:60]}")
+        bad = np.flatnonzero((given < 0) | (given >= self.config.vocab))
+        if bad.size:
+            raise TokenError(
+                f"token {given[bad[0]]} at position {bad[0]} is outside the model's vocabulary of {self.config.vocab}"
+            )
+        return np.ascontiguousarray(given, np.int32)
+
+    def check_state(self, state: State | None) -> State:
+        """The state, or the initial one for None; StateError when it belongs to another model."""
+        if state is None:
+            return self.initial
+        if not isinstance(state, State):
+            raise StateError(f"expected a State, got {type(state).__name__}; use State.from_rwkv for lists of arrays")
+        state.belongs_to(self.fingerprint, self.tokenizer.fingerprint)
+        return state
+
+    def tuned(self, path: str | Path, *, transposed: bool = False) -> State:
+        """An initial state learnt by state tuning, from a .pth or safetensors file with `time_state` tensors."""
+        from rookery.formats import read_tensors
+
+        tensors = {name: tensor.numpy() for name, tensor in read_tensors(path).items()}
+        return State.from_time_state(
+            self.layout, tensors, self.fingerprint, self.tokenizer.fingerprint, transposed=transposed
+        )
+
+    def generate(
+        self,
+        prompt: str | Sequence[int],
+        sampler: Sampler | None = None,
+        *,
+        max_tokens: int = 256,
+        stop: Iterable[str] = (),
+        state: State | None = None,
+    ) -> Generation:
+        """Continue a text, piece by piece.
+
+        prompt: text or token ids.  Iterate over the result for pieces of text; its `state` is afterwards exactly
+        that of the prompt and the kept text, `text` all of it.  For many texts at once see `rookery.Engine`.
+        """
+        from rookery.engine import Request, generate
+
+        return generate(self, Request(prompt, sampler, max_tokens=max_tokens, stop=tuple(stop), state=state))
+
+    def with_initial(self, state: State) -> Model:
+        """The same model whose texts begin with another state, such as a tuned one."""
+        return replace(self, initial=self.check_state(state))
+
+
+def load(
+    path: str | Path,
+    *,
+    threads: int = 0,
+    tokenizer: Tokenizer | str | Path | None = None,
+    executor: str = "native",
+    group_norm_eps: float | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Model:
+    """Load a model from any supported file or directory; what it is, is decided by its content.
+
+    threads:   0 for every processor this process may use.
+    tokenizer: a tokenizer, "world", or a path to a vocabulary; by default the file's own, else the one that fits.
+    executor:  "native", or "numpy" (float64, slow: the oracle).
+    group_norm_eps: for v5 and later; 64e-5 unless a tool with another definition made the model.
+    progress:  called with (matrices done, matrices in all) while loading.
+    """
+    from rookery.tokenizer import Tokenizer, load_tokenizer, tokenizer_for
+
+    checkpoint = open_checkpoint(path)
+    config = checkpoint.config
+    assert config is not None  # open_checkpoint has filled it in
+    if group_norm_eps is not None:
+        if not 0 < group_norm_eps < 1:
+            raise SettingsError(f"group_norm_eps={group_norm_eps}: expected a small positive number such as 64e-5")
+        config = replace(config, group_norm_eps=group_norm_eps)
+    if tokenizer is None:
+        words = tokenizer_for(checkpoint.vocabulary, config.vocab)
+    else:
+        words = tokenizer if isinstance(tokenizer, Tokenizer) else load_tokenizer(tokenizer)
+    layout = StateLayout(config)
+    mark = fingerprint(checkpoint)
+    model = Model(
+        config=config,
+        layout=layout,
+        executor=_executor(executor, layout, checkpoint, threads, progress),
+        tokenizer=words,
+        fingerprint=mark,
+        initial=State(layout, layout.zeros(), mark, words.fingerprint),
+        checkpoint=checkpoint,
+    )
+    if checkpoint.initial_state:
+        tuned = {name: tensor.numpy() for name, tensor in checkpoint.initial_state.items()}
+        model.initial = State.from_time_state(layout, tuned, mark, words.fingerprint)
+    return model
+
+
+def _executor(name: str, layout: StateLayout, checkpoint: Checkpoint, threads: int, progress: Any) -> Executor:
+    tensors = checkpoint.tensors
+    if name == "native":
+        from rookery.ops.native import NativeExecutor
+
+        p = parameters(layout.config, tensors, lambda name, tensor: replace(tensor.weight(), name=name))
+        built = NativeExecutor(layout, p, threads=threads, on_packed=_released(checkpoint, progress))
+        checkpoint.release()
+        return built
+    if name == "numpy":
+        from rookery.ops.oracle import NumpyExecutor
+
+        p = parameters(layout.config, tensors, lambda _, tensor: tensor.numpy().astype(np.float64), np.float64)
+        return NumpyExecutor(layout, p)
+    raise SettingsError(f"executor {name!r}: expected 'native' or 'numpy'")
+
+
+def _released(checkpoint: Checkpoint, progress: Callable[[int, int], None] | None) -> Callable[[int, int], None]:
+    def report(done: int, total: int) -> None:
+        checkpoint.release()
+        if progress:
+            progress(done, total)
+
+    return report
