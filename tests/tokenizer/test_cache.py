@@ -5,9 +5,10 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from rookery._native import Trie
 
@@ -78,6 +79,13 @@ def test_without_a_folder(tmp_path, monkeypatch):
         assert cache.trie_for(b"source", lambda: table(TOKENS)).table == table(TOKENS)
 
 
+def test_without_a_home(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(cache, "_folder", lambda: Path("~/.cache/rookery"))
+    assert cache.trie_for(b"source", lambda: table(TOKENS)).table == table(TOKENS)
+    assert not list(tmp_path.iterdir())
+
+
 def test_two_processes_at_once(tmp_path):
     code = "from rookery.tokenizer import world; print(world().encode('Hello, world!'))"
     env = os.environ | {name: str(tmp_path) for name in ("XDG_CACHE_HOME", "LOCALAPPDATA", "HOME")}
@@ -95,12 +103,14 @@ def test_packed_round_trip():
     assert [trie.token(id) for id in range(11)] == [TOKENS.get(id, b"") for id in range(11)]
 
 
+@settings(deadline=None)
 @given(st.integers(0, len(PACKED) - 1))
 def test_any_truncation_is_refused(size):
     with pytest.raises(ValueError, match="packed vocabulary"):
         Trie.unpack(PACKED[:size])
 
 
+@settings(deadline=None)
 @given(
     st.dictionaries(
         st.one_of(st.integers(0, HEAD + 40), st.integers(0, len(PACKED) - 1)),
@@ -151,5 +161,6 @@ def test_native_code_lets_others_run():
     worker.start()
     while worker.is_alive():
         events.append("turn")
-        time.sleep(0)
-    assert "turn" in events[events.index("begin") : events.index("end")]
+        time.sleep(0.005)
+    turns = events[events.index("begin") : events.index("end")].count("turn")
+    assert turns > 2, "one or two can fall between the call and its neighbours"

@@ -67,6 +67,7 @@ def test_tiny(tiny):
     assert tiny.encode("") == []
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=30))
 def test_any_bytes_decode_exactly(tiny, raw):
     byte_id = {tiny.token_bytes(id): id for id in range(1, 257)}

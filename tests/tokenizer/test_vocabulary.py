@@ -4,7 +4,7 @@ import ast
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rookery.errors import FormatError, RookeryError
@@ -82,6 +82,7 @@ def test_empty_file():
         parse(b"", FILE)
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=60))
 def test_hostile_bytes_are_refused_or_read(tail):
     try:
@@ -91,6 +92,7 @@ def test_hostile_bytes_are_refused_or_read(tail):
     assert tokens[7] == b"a"
 
 
+@settings(deadline=None)
 @given(st.data())
 def test_one_changed_byte_is_refused_or_harmless(data):
     lines = b"1 'a' 1\n2 b'\\xff\\xfe' 2\n3 '\\u00e9' 2\n4 \"'\" 1\n"
@@ -104,6 +106,7 @@ def test_one_changed_byte_is_refused_or_harmless(data):
         assert tokenizer.encode(token) == [id]
 
 
+@settings(deadline=None)
 @given(st.lists(st.text(min_size=1, max_size=6).filter(lambda t: t.isprintable()), unique=True, min_size=1, max_size=9))
 def test_a_written_vocabulary_is_read_back(tokens):
     lines = [f"{id} {token!r} {len(token.encode())}\n" for id, token in enumerate(tokens, 1) if "'" not in token]

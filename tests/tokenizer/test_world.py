@@ -154,6 +154,7 @@ def test_encode_equals_another_implementation(peer, text):
     assert world().encode(text) == peer.encode(text)
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200))
 def test_round_trip_of_any_bytes(raw):
     ids = world().encode(raw)
@@ -161,6 +162,7 @@ def test_round_trip_of_any_bytes(raw):
     assert world().decode(ids) == raw.decode("utf-8", "replace")
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 65535), max_size=20))
 def test_stream_equals_whole(ids):
     stream = world().stream()
@@ -169,6 +171,7 @@ def test_stream_equals_whole(ids):
     assert stream.flush() == ""
 
 
+@settings(deadline=None)
 @given(st.lists(st.binary(min_size=1, max_size=3), max_size=12))
 def test_stream_of_broken_bytes_holds_back_little(chunks):
     stream = world().stream()

@@ -20,6 +20,8 @@ def trie_for(source: bytes, table: Callable[[], bytes]) -> Trie:
     """The trie of a vocabulary: from the cache, else built from `table()` and put there."""
     key = hashlib.sha256(source).digest()
     path = _folder() / f"vocabulary-{key.hex()}.v{Trie.FORMAT}"
+    if not path.is_absolute():  # there is no home folder
+        return Trie(table())
     trie = _read(path, key)
     if trie is None:
         trie = Trie(table())
