@@ -20,7 +20,7 @@ _ARGS: tuple[dict[str, Any], ...] = (
     {"top_p": 0.0},
     {"temperature": 0.8, "top_p": 0.6, "top_k": 20, "alpha_decay": 0.5},
     {"top_p": 0.3, "alpha_frequency": 2.0, "alpha_presence": 1.5, "token_ban": [0, 33], "chunk_len": 3},
-    {"token_stop": [*range(100, 140)]},
+    {"token_stop": [0, 75]},
 )
 
 

@@ -70,14 +70,16 @@ class Place:
     @property
     def along(self) -> np.ndarray:
         """0 to 1 over the tensor's numbers; 0 if there is one number."""
-        return self.index / max(self.index.size - 1, 1)
+        along: np.ndarray = self.index / max(self.index.size - 1, 1)
+        return along
 
     @property
     def lane(self) -> np.ndarray:
         """-1 to 1 over the lanes of each head, flatter in the middle."""
         half = (self.config.head_size - 1) / 2
         q: np.ndarray = (self.index % self.config.head_size - half) / half
-        return q * np.abs(q)
+        eased: np.ndarray = q * np.abs(q)
+        return eased
 
 
 Rule = Callable[[Place], Fill]
