@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from rookery.errors import FormatError, MissingTensor, UnsupportedError
 
-__all__ = ["GROUP_NORM_EPS", "Config", "shapes"]
+__all__ = ["GROUP_NORM_EPS", "Config", "canonical_shapes", "optional", "shapes"]
 
 Shapes = Mapping[str, tuple[int, ...]]
 
@@ -81,13 +81,13 @@ class Config:
         elif version in ("5.2", "6"):
             head_size = read.heads("att.time_faaaa", width)
         elif version in ("5.0", "5.1"):
-            heads = max(read.shape("blocks.0.att.time_decay"))
+            heads = max(read.shape("blocks.0.att.time_decay"), default=0)
             head_size = width // heads if heads and width % heads == 0 else 0
         if head_size < 1 or width % head_size:
             raise FormatError(f"{origin}: head size {head_size} does not divide the width {width}")
         return cls(
             version=version,
-            layers=1 + max((int(m[1]) for n in given if (m := re.match(r"blocks\.(\d+)\.", n))), default=-1),
+            layers=_layers(given, origin),
             width=width,
             vocab=vocab,
             ffn=read.matrix("blocks.0.ffn.key.weight")[0],
@@ -114,9 +114,23 @@ def shapes(config: Config) -> dict[str, tuple[int, ...]]:
     return out | {"ln_out.weight": (c,), "ln_out.bias": (c,), "head.weight": (v, c)}
 
 
+def canonical_shapes(config: Config) -> dict[str, tuple[int, ...]]:
+    """`shapes` as models see them: vectors stored as (1, 1, C) are (C,); everything else is unchanged."""
+    return {name: shape[2:] if shape[:2] == (1, 1) else shape for name, shape in shapes(config).items()}
+
+
 def optional(name: str) -> bool:
     """Whether a listed tensor may be absent: RWKV-7 never uses block 0's value residual."""
     return re.fullmatch(r"blocks\.0\.att\.v[012]", name) is not None
+
+
+def _layers(given: Shapes, origin: str) -> int:
+    """One more than the largest block index.  Every block has many tensors, so a wild index is caught here."""
+    numbers = (m[1] for name in given if (m := re.match(r"blocks\.([0-9]+)\.", name)))
+    layers = 1 + max((int(n) if len(n) < 7 else len(given) for n in numbers), default=-1)
+    if layers > len(given):
+        raise FormatError(f"{origin}: tensors name {layers} blocks or more, but there are only {len(given)} tensors")
+    return layers
 
 
 def _version(given: Shapes) -> str:

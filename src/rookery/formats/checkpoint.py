@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from rookery.config import Config
 from rookery.weights import Weight
 
 __all__ = ["Checkpoint", "Tensor"]
@@ -22,7 +23,8 @@ __all__ = ["Checkpoint", "Tensor"]
 class Tensor:
     """A tensor that has not been read yet.
 
-    format, shape: as in `Weight`.
+    format, shape: as in `Weight`.  Straight from a reader, `format` may also be a type that no weight has
+          ("F64", "I64" ...); `open_checkpoint` converts or refuses those.
     load: gives the storage array described in `Weight`; usually a view of the mapped file, so nothing is read
           until it is used.  May be called more than once.
     """
@@ -48,6 +50,8 @@ class Checkpoint:
     tensors:    official tensor names (see docs/formats.md) to tensors.
     metadata:   whatever else the file says of itself, for `rookery show`.
     vocabulary: token bytes by id where the file carries a vocabulary of its own.
+    config:     the sizes; None until `open_checkpoint` has checked the tensors.
+    initial_state: tuned initial states by official name (`blocks.N.att.time_state`), apart from the weights.
     release:    gives mapped pages that were read back to the system; call it after each tensor when streaming.
     """
 
@@ -56,4 +60,6 @@ class Checkpoint:
     tensors: dict[str, Tensor]
     metadata: dict[str, Any] = field(default_factory=dict)
     vocabulary: dict[int, bytes] | None = None
+    config: Config | None = None
+    initial_state: dict[str, Tensor] = field(default_factory=dict)
     release: Callable[[], None] = lambda: None

@@ -1,0 +1,75 @@
+"""Writing a model in another format, streaming."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from typing import Protocol, cast
+
+from rookery.errors import SettingsError
+from rookery.formats.check import checked
+from rookery.formats.checkpoint import Checkpoint
+from rookery.formats.stream import Progress
+
+__all__ = ["WRITERS", "Writer", "save_checkpoint"]
+
+# Modules, imported when the format is chosen.
+WRITERS = {
+    "hf": "rookery.formats.hf_writer",
+    "pth": "rookery.formats.pth_writer",
+    "safetensors": "rookery.formats.safetensors_writer",
+}
+_SUFFIXES = {
+    ".pth": "pth",
+    ".pt": "pth",
+    ".safetensors": "safetensors",
+    ".st": "safetensors",
+    ".gguf": "gguf",
+    "": "hf",
+}
+_DTYPES = ("F32", "F16", "BF16")
+
+
+class Writer(Protocol):
+    """What the module of a format that can be written offers."""
+
+    def write(self, checkpoint: Checkpoint, path: Path, dtype: str | None, progress: Progress | None) -> None:
+        """Write a checked checkpoint; `path` appears whole or not at all."""
+
+
+def save_checkpoint(
+    checkpoint: Checkpoint,
+    path: str | Path,
+    format: str | None = None,
+    dtype: str | None = None,
+    progress: Progress | None = None,
+) -> None:
+    """Write a model to `path`, one piece of a tensor in memory at a time.
+
+    format:   a key of `WRITERS`; by default what the suffix says, a Hugging Face directory where there is none.
+    dtype:    "F32", "F16" or "BF16"; None keeps the type of each tensor.
+    progress: called with (bytes written, bytes in all).
+
+    SettingsError for an unknown format or dtype, NumericError for numbers the dtype cannot hold, UnsupportedError for
+    what the format has no place for.  A file that was there before survives every error.
+    """
+    path = Path(path)
+    name = format or _guess(path)
+    if name not in WRITERS:
+        raise SettingsError(f"{path}: models cannot be written as {name!r}; known formats: {', '.join(WRITERS)}")
+    if dtype is not None and dtype not in _DTYPES:
+        raise SettingsError(f"unknown dtype {dtype!r}; known: {', '.join(_DTYPES)}")
+    if not path.absolute().parent.is_dir():
+        raise SettingsError(f"{path}: the directory {path.absolute().parent} does not exist; create it first")
+    writer = cast(Writer, importlib.import_module(WRITERS[name]))
+    writer.write(checkpoint if checkpoint.config else checked(checkpoint), path, dtype, progress)
+
+
+def _guess(path: Path) -> str:
+    if path.is_dir():
+        return "hf"
+    if path.suffix.lower() not in _SUFFIXES:
+        raise SettingsError(
+            f"{path}: the suffix {path.suffix!r} does not say which format to write; name one of {', '.join(WRITERS)}"
+        )
+    return _SUFFIXES[path.suffix.lower()]
