@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from rookery.config import Config
 from rookery.weights import Weight
 
 __all__ = ["Checkpoint", "Tensor"]
@@ -48,6 +49,7 @@ class Checkpoint:
     tensors:    official tensor names (see docs/formats.md) to tensors.
     metadata:   whatever else the file says of itself, for `rookery show`.
     vocabulary: token bytes by id where the file carries a vocabulary of its own.
+    config:     the sizes of the model, once they are known.
     release:    gives mapped pages that were read back to the system; call it after each tensor when streaming.
     """
 
@@ -56,4 +58,5 @@ class Checkpoint:
     tensors: dict[str, Tensor]
     metadata: dict[str, Any] = field(default_factory=dict)
     vocabulary: dict[int, bytes] | None = None
+    config: Config | None = None
     release: Callable[[], None] = lambda: None
