@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from rookery._native import Trie
 
+from rookery._native import Trie
 from rookery.tokenizer import cache
 from rookery.tokenizer.vocabulary import table
 

@@ -3,5 +3,6 @@
 #include <nanobind/nanobind.h>
 
 void bind_program(nanobind::module_& m);
+void bind_quant(nanobind::module_& m);
 void bind_sampler(nanobind::module_& m);
 void bind_trie(nanobind::module_& m);

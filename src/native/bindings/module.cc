@@ -2,8 +2,9 @@
 #include "bindings.h"
 
 NB_MODULE(_native, m) {
-  m.doc() = "Rookery's native core: programs, sampling, tokenising.";
+  m.doc() = "Rookery's native core: programs, weight formats, sampling, tokenising.";
   bind_program(m);
+  bind_quant(m);
   bind_sampler(m);
   bind_trie(m);
 }

@@ -91,7 +91,8 @@ def reciprocal(d: np.ndarray) -> np.ndarray:
 
 def saturated(x: np.ndarray) -> np.ndarray:
     """x clamped to the fp16 range, so that no scale becomes infinite."""
-    return np.clip(x, -_HALF_MAX, _HALF_MAX)
+    clipped: np.ndarray = np.clip(x, -_HALF_MAX, _HALF_MAX)
+    return clipped
 
 
 def _blocks(data: np.ndarray, name: str) -> np.ndarray:
@@ -101,7 +102,8 @@ def _blocks(data: np.ndarray, name: str) -> np.ndarray:
             f"a row of {data.shape[-1]} {data.dtype} is no run of {name} blocks; expected uint8, a multiple of "
             f"{layout.itemsize} bytes"
         )
-    return np.ascontiguousarray(data).reshape(-1).view(layout)
+    blocks: np.ndarray = np.ascontiguousarray(data).reshape(-1).view(layout)
+    return blocks
 
 
 def _pieces(count: int, block: int) -> list[slice]:
