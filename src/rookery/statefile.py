@@ -20,6 +20,9 @@ from rookery import chain
 from rookery.config import Config
 from rookery.errors import FormatError, StateError
 from rookery.formats import safetensors
+from rookery.formats.checkpoint import Tensor
+from rookery.formats.safetensors_writer import write_stream
+from rookery.formats.stream import Part, Stream
 from rookery.layout import StateLayout
 from rookery.state import State
 
@@ -40,15 +43,21 @@ def save(state: State, path: Path) -> None:
         "chain": state.chain.hex(),
         "sha256": _digest(state.data),
     }
-    safetensors.write_arrays(path, state.arrays(), {KEY: json.dumps(about, sort_keys=True)})
+    parts = {name: _part(array) for name, array in state.arrays().items()}
+    write_stream(path, Stream(parts, lambda: None, None), {KEY: json.dumps(about, sort_keys=True)})
+
+
+def _part(array: np.ndarray) -> Part:
+    return Part(Tensor("F32", array.shape, lambda: array), "F32")
 
 
 def load(path: Path) -> State:
     """Read a state file and check every promise it makes."""
-    tensors, metadata = safetensors.read_tensors(path)
+    opened = safetensors.read_unnamed(path)
+    tensors, metadata = opened.tensors, opened.metadata
     if KEY not in metadata:
         raise FormatError(f"{path}: not a state file (no {KEY!r} in its metadata); expected one saved by State.save")
-    about = safetensors.parse_json(metadata[KEY].encode(), f"{path}: the state's description")
+    about = _described(metadata[KEY], path)
     if about.get("format_version") != FORMAT_VERSION:
         raise StateError(
             f"{path}: state format {about.get('format_version')!r}; this rookery reads {FORMAT_VERSION}, update it"
@@ -69,6 +78,16 @@ def load(path: Path) -> State:
         raise FormatError(f"{path}: the numbers do not match their checksum; the file is damaged, copy it again")
     data.flags.writeable = False
     return State(layout, data, model, tokenizer, count, link)
+
+
+def _described(text: str, path: Path) -> dict[str, Any]:
+    try:
+        about = json.loads(text)
+    except (ValueError, RecursionError):
+        about = None
+    if not isinstance(about, dict):
+        raise FormatError(f"{path}: the state's description is damaged; save the state again")
+    return about
 
 
 def from_time_state(

@@ -10,7 +10,16 @@ from __future__ import annotations
 
 from rookery.formats.check import check_finite
 from rookery.formats.checkpoint import Checkpoint, Tensor
-from rookery.formats.opening import READERS, open_checkpoint
+from rookery.formats.opening import READERS, open_checkpoint, read_tensors
 from rookery.formats.saving import WRITERS, save_checkpoint
 
-__all__ = ["READERS", "WRITERS", "Checkpoint", "Tensor", "check_finite", "open_checkpoint", "save_checkpoint"]
+__all__ = [
+    "READERS",
+    "WRITERS",
+    "Checkpoint",
+    "Tensor",
+    "check_finite",
+    "open_checkpoint",
+    "read_tensors",
+    "save_checkpoint",
+]

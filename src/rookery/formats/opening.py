@@ -8,12 +8,13 @@ from typing import Protocol, cast
 
 from rookery.errors import FormatError
 from rookery.formats.check import checked
-from rookery.formats.checkpoint import Checkpoint
+from rookery.formats.checkpoint import Checkpoint, Tensor
 
-__all__ = ["READERS", "Reader", "open_checkpoint"]
+__all__ = ["READERS", "Reader", "open_checkpoint", "read_tensors"]
 
 # Modules, imported when a file is sniffed.  The first that claims the file reads it.
 READERS = {
+    "gguf": "rookery.formats.gguf",
     "hf": "rookery.formats.hf",
     "pth": "rookery.formats.pth",
     "safetensors": "rookery.formats.safetensors",
@@ -44,6 +45,19 @@ def open_checkpoint(path: str | Path) -> Checkpoint:
     """
     path = Path(path)
     return checked(_reader(path).read(path))
+
+
+def read_tensors(path: str | Path) -> dict[str, Tensor]:
+    """Every tensor of a .pth or safetensors file under the name it has there, with no idea of what it means.
+
+    For states, adapters and other companions of a model.
+    """
+    path = Path(path)
+    module = _reader(path)
+    if not hasattr(module, "read_unnamed"):
+        raise FormatError(f"{path}: expected a .pth or safetensors file")
+    tensors: dict[str, Tensor] = module.read_unnamed(path).tensors
+    return tensors
 
 
 def _reader(path: Path) -> Reader:

@@ -15,6 +15,7 @@ __all__ = ["WRITERS", "Writer", "save_checkpoint"]
 
 # Modules, imported when the format is chosen.
 WRITERS = {
+    "gguf": "rookery.formats.gguf_write",
     "hf": "rookery.formats.hf_writer",
     "pth": "rookery.formats.pth_writer",
     "safetensors": "rookery.formats.safetensors_writer",
