@@ -179,8 +179,7 @@ void Sampler::filter_rwkv(float max) {
   standardise(x.data(), vocab_, max, 1.0f);
   p.resize(x.size());
   const double sum = exponentials(x.data(), vocab_, 0.0f, p.data());
-  // Tokens below the first bound hold at most 1 - top_p of the mass together, so the cut-off is not among them.
-  gather(std::max(0.999 * (1 - s.top_p) * sum / vocab_, s.min_p));
+  gather(std::max(below_top_p(sum), s.min_p));
   if (s.top_p < 1) keep_top_p(s.top_p * sum);
   keep_top_k();
   keep_min_p();
@@ -204,12 +203,18 @@ void Sampler::filter_usual(float max) {
   auto& [x, p, ids, weights, keys] = scratch_;
   standardise(x.data(), vocab_, max, static_cast<float>(s.temperature));
   p.resize(x.size());
-  exponentials(x.data(), vocab_, 0.0f, p.data());
-  gather(0);
+  const double sum = exponentials(x.data(), vocab_, 0.0f, p.data());
+  const bool top_p_is_first = s.top_k == 0 && s.typical_p >= 1;
+  gather(top_p_is_first ? below_top_p(sum) : 0);
   keep_top_k();
   keep_typical();
-  if (s.top_p < 1) keep_top_p(s.top_p * total());
+  if (s.top_p < 1) keep_top_p(s.top_p * (top_p_is_first ? sum : total()));
   keep_min_p();
+}
+
+// A bound under the cut-off of top_p, to save work: all tokens below it together hold less than 1 - top_p of `sum`.
+double Sampler::below_top_p(double sum) const {
+  return 0.999 * (1 - settings_->top_p) * sum / vocab_;  // 0.999: room for rounding
 }
 
 // The survivors become the tokens with p > 0 and p >= floor.

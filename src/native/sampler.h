@@ -96,6 +96,7 @@ class Sampler {
   void filter(float max);
   void filter_rwkv(float max);
   void filter_usual(float max);
+  double below_top_p(double sum) const;
   void gather(double floor);
   void keep_top_p(double mass);
   void keep_top_k();
