@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rookery.chain import links
-from rookery.errors import SettingsError
+from rookery.errors import SettingsError, TokenError
 from rookery.sampling import Logprobs, Sampler
 from rookery.state import State
 from rookery.stopping import Stop, StopMatcher
@@ -299,9 +299,16 @@ def _unpenalised(model: Model) -> tuple[int, ...]:
     """Ids whose text is part of " \\t0123456789", which the official sampler does not count."""
     key = model.tokenizer.fingerprint
     if key not in _unpenalised_ids:
-        texts = {UNPENALISED[i:j] for i in range(len(UNPENALISED)) for j in range(i + 1, len(UNPENALISED) + 1)}
-        encoded = (model.tokenizer.encode(t) for t in texts)
-        _unpenalised_ids[key] = tuple(
-            sorted({ids[0] for ids in encoded if len(ids) == 1 and ids[0] < model.config.vocab})
-        )
+        ends = range(1, len(UNPENALISED) + 1)
+        found = {_token(model, UNPENALISED[i:j]) for j in ends for i in range(j)}
+        _unpenalised_ids[key] = tuple(sorted(id for id in found if 0 <= id < model.config.vocab))
     return _unpenalised_ids[key]
+
+
+def _token(model: Model, text: bytes) -> int:
+    """The id whose bytes are `text`, or -1."""
+    try:
+        ids = model.tokenizer.encode(text)
+    except TokenError:
+        return -1
+    return ids[0] if len(ids) == 1 else -1
