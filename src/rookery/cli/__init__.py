@@ -1,0 +1,64 @@
+"""
+The command line: a lazy table of commands.
+
+Each command lives in a module of its own and is imported when it is chosen.  What every command shares (loading with
+a progress bar, JSON output, one-sentence errors) is in `common`.
+"""
+
+from __future__ import annotations
+
+import importlib
+
+import click
+
+from rookery import __version__
+from rookery.errors import RookeryError
+
+__all__ = ["COMMANDS", "main"]
+
+# name: (module with a click command called `command`, one line of help)
+COMMANDS = {
+    "run": ("rookery.cli.run", "Continue a text, or chat."),
+    "show": ("rookery.cli.show", "Say what a model or state file is."),
+    "convert": ("rookery.cli.convert", "Write a model in another format."),
+    "tokenize": ("rookery.cli.tokenize", "Show the tokens of a text."),
+    "perplexity": ("rookery.cli.perplexity", "Measure how well a model predicts a text."),
+    "embed": ("rookery.cli.embed", "Turn texts into vectors."),
+    "init": ("rookery.cli.init", "Create a new model with initial or random weights."),
+    "bench": ("rookery.cli.bench", "Measure speed and memory on this machine."),
+    "doctor": ("rookery.cli.doctor", "Check this installation and machine."),
+}
+
+
+class Group(click.Group):
+    """Knows its commands by name and imports the one that is used."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        if name not in COMMANDS:
+            return None
+        command: click.Command = importlib.import_module(COMMANDS[name][0]).command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
+
+
+@click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="rookery")
+def cli() -> None:
+    """Rookery: run, convert, measure and study RWKV language models."""
+
+
+def main() -> None:
+    """The `rookery` command.  Errors of ours become one sentence on stderr and exit code 1."""
+    try:
+        cli.main(standalone_mode=True)
+    except RookeryError as error:
+        click.echo(f"rookery: {error}", err=True)
+        raise SystemExit(1) from None
+    except BrokenPipeError:
+        raise SystemExit(141) from None  # the reader of our output went away: 128 + SIGPIPE

@@ -1,0 +1,86 @@
+"""What the commands share: options, loading with a progress bar, JSON."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from rookery.model import Model
+
+__all__ = ["json_option", "load_model", "model_options", "print_json", "progress"]
+
+SHOW_AFTER_S = 2.0  # a bar that would be gone at once only flickers
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
+
+
+def model_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options of every command that loads a model; pass them to `load_model`."""
+    options = (
+        click.option("--threads", type=int, default=0, help="Threads; default: all processors this process may use."),
+        click.option("--tokenizer", metavar="PATH", help="Vocabulary file; default: the model's own, else by size."),
+        click.option("--executor", type=click.Choice(["native", "numpy"]), default="native", help="What runs it."),
+        click.option("--group-norm-eps", type=float, help="For v5 and later; default 64e-5."),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def load_model(
+    path: str,
+    threads: int = 0,
+    tokenizer: str | None = None,
+    executor: str = "native",
+    group_norm_eps: float | None = None,
+) -> Model:
+    """Load a model, with a progress bar on stderr if it takes long."""
+    from rookery.model import load
+
+    with progress("Loading") as report:
+        return load(
+            path,
+            threads=threads,
+            tokenizer=tokenizer,
+            executor=executor,
+            group_norm_eps=group_norm_eps,
+            progress=report,
+        )
+
+
+@contextmanager
+def progress(what: str) -> Iterator[Callable[[int, int], None]]:
+    """A bar on stderr that appears when the work lasts over two seconds; call what it yields with (done, total)."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    columns = (TextColumn(what), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+    bar = Progress(*columns, console=console, transient=True)
+    task = bar.add_task(what)
+    start = time.monotonic()
+    shown = False
+
+    def report(done: int, total: int) -> None:
+        nonlocal shown
+        if not shown and console.is_terminal and time.monotonic() - start > SHOW_AFTER_S:
+            shown = True
+            bar.start()
+        bar.update(task, completed=done, total=total)
+
+    try:
+        yield report
+    finally:
+        if shown:
+            bar.stop()
+
+
+def print_json(value: Any) -> None:
+    """One JSON object on stdout."""
+    click.echo(json.dumps(value, ensure_ascii=False, indent=2))
