@@ -127,7 +127,8 @@ class Runner {
   const char* table() const { return kernels_->name; }
   size_t bytes() const {
     size_t sum = 0;
-    for (auto& m : matrices_) sum += m->bytes();
+    for (auto& m : matrices_)
+      if (m) sum += m->bytes();
     return sum;
   }
 
