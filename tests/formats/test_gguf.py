@@ -246,9 +246,10 @@ def test_a_rescaling_that_overflows_is_refused(tmp_path, kind):
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_a_round_trip_keeps_every_tensor(tmp_path, version):
+@pytest.mark.parametrize("dtype", WRITTEN)
+def test_a_round_trip_keeps_every_tensor(tmp_path, version, dtype):
     tensors = arrays(version)
-    gguf.write(checkpoint(tensors), tmp_path / "a.gguf", dtype="Q8_0")
+    gguf.write(checkpoint(tensors), tmp_path / "a.gguf", dtype=dtype)
     first = gguf.read(tmp_path / "a.gguf")
     gguf.write(first, tmp_path / "b.gguf")
     second = gguf.read(tmp_path / "b.gguf")
