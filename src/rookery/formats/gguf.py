@@ -68,11 +68,11 @@ class _Model:
         self.metadata = container.metadata
         self.name = self._architecture()
         self.kind = ARCHITECTURES[self.name]
+        self.stored = _tensors(source, container.entries)
         self.layers = self._integer("block_count", len(container.entries))
         self.head_size = self._integer("wkv.head_size", 1 << 20)
         self.rescale = self._integer("rescale_every_n_layers", 1 << 31, default=0) if self.name == "rwkv6" else 0
         self.names = {n.gguf: n for n in (*self.kind.names, *OLDER[self.name])}
-        self.stored = _tensors(source, container.entries)
         self.notes: dict[str, Any] = {"rookery.rescale_undone": self.rescale} if self.rescale else {}
 
     def official(self) -> dict[str, Tensor]:
