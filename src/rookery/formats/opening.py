@@ -17,6 +17,7 @@ READERS = {
     "gguf": "rookery.formats.gguf",
     "hf": "rookery.formats.hf",
     "pth": "rookery.formats.pth",
+    "rwkv.cpp": "rookery.formats.rwkvcpp",
     "safetensors": "rookery.formats.safetensors",
 }
 
