@@ -2,9 +2,11 @@
 
 #include <sys/mman.h>
 
+#include <cmath>
 #include <cstdlib>
 #include <cstring>
 #include <new>
+#include <stdexcept>
 #include <vector>
 
 namespace rookery {
@@ -29,6 +31,18 @@ uint8_t* allocate(size_t bytes) {
   if (align == kHugePage) madvise(p, bytes, MADV_HUGEPAGE);
 #endif
   return static_cast<uint8_t*>(p);
+}
+
+// Whether no number is NaN or infinite: neither has an exponent of all ones.
+template <class T>
+bool finite(const T* bits, size_t count, T exponent) {
+  bool good = true;
+  for (size_t i = 0; i < count; ++i) good &= (bits[i] & exponent) != exponent;
+  return good;
+}
+
+void require_finite(bool holds) {
+  if (!holds) throw std::domain_error("holds NaN or infinity");
 }
 
 // Rows of T become groups of 32 numbers for each input.
@@ -65,11 +79,16 @@ Matrix::Matrix(Format format, int rows, int cols, const uint8_t* source) {
 }
 
 void Matrix::pack_dense(Format format, const uint8_t* source) {
-  if (format == Format::F32)
+  const size_t count = size_t(mat_.rows) * mat_.cols;
+  if (format == Format::F32) {
+    require_finite(finite(reinterpret_cast<const uint32_t*>(source), count, 0x7f800000u));
     interleave(reinterpret_cast<const float*>(source), reinterpret_cast<float*>(data_.get()), mat_.rows, mat_.cols);
-  else
+  } else {
+    const uint16_t exponent = format == Format::F16 ? 0x7c00 : 0x7f80;
+    require_finite(finite(reinterpret_cast<const uint16_t*>(source), count, exponent));
     interleave(reinterpret_cast<const uint16_t*>(source), reinterpret_cast<uint16_t*>(data_.get()), mat_.rows,
                mat_.cols);
+  }
 }
 
 void Matrix::pack_blocks(Format format, const uint8_t* source) {
@@ -86,6 +105,7 @@ void Matrix::pack_blocks(Format format, const uint8_t* source) {
       unpack_block(format, source + row * bytes + size_t(b) * block_bytes(format), codes.data(), scale.data(),
                    base.data());
       for (int i = 0; i < runs; ++i) {
+        require_finite(std::isfinite(scale[i]) && std::isfinite(base[i]));
         uint8_t* run = group + size_t(b * runs + i) * run_bytes;
         reinterpret_cast<float*>(run)[r] = scale[i];
         reinterpret_cast<float*>(run)[kGroup + r] = base[i];

@@ -9,7 +9,7 @@ import hashlib
 import numpy as np
 
 from rookery.formats.checkpoint import Checkpoint
-from rookery.weights import Weight
+from rookery.weights import Tensor
 
 __all__ = ["fingerprint"]
 
@@ -30,14 +30,15 @@ def fingerprint(checkpoint: Checkpoint) -> str:
         if (name.startswith("blocks.0.att.v") and name[-1] in "012") or name.endswith(TRANSFORMED):
             continue
         digest.update(f"{name} {tensor.shape} ".encode())
-        digest.update(_sample(tensor.weight()).tobytes())
+        digest.update(_sample(tensor).tobytes())
         checkpoint.release()
     return digest.hexdigest()
 
 
-def _sample(w: Weight) -> np.ndarray:
+def _sample(w: Tensor) -> np.ndarray:
     """The first numbers of evenly spaced rows, as float32."""
-    data = w.data if len(w.shape) > 1 else w.data[None]
+    stored = w.load()
+    data = stored if len(w.shape) > 1 else stored[None]
     lead = data.shape[:-1]
     total = int(np.prod(lead))
     rows = np.unravel_index(np.linspace(0, total - 1, min(ROWS, total)).astype(np.int64), lead)

@@ -187,7 +187,7 @@ def _executor(name: str, layout: StateLayout, checkpoint: Checkpoint, threads: i
     if name == "native":
         from rookery.ops.native import NativeExecutor
 
-        p = parameters(layout.config, tensors, lambda name, tensor: replace(tensor.weight(), name=name))
+        p = parameters(layout.config, tensors, lambda name, tensor: replace(tensor, name=name))
         built = NativeExecutor(layout, p, threads=threads, on_packed=_released(checkpoint, progress))
         checkpoint.release()
         return built

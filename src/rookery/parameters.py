@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from rookery.config import Config
+from rookery.errors import NumericError
 from rookery.formats.checkpoint import Tensor
 
 __all__ = ["parameters"]
@@ -38,7 +39,7 @@ def parameters(
         node = root
         for part in path:
             node = node.setdefault(part, {})
-        node[last] = _vector(config, tensor, dtype) if _is_vector(last, tensor) else matrix(name, tensor)
+        node[last] = _vector(config, name, tensor, dtype) if _is_vector(last, tensor) else matrix(name, tensor)
     blocks = root["blocks"]
     for block in blocks.values():
         block["att"] |= {"heads": config.heads, "eps": config.group_norm_eps}
@@ -56,8 +57,12 @@ def _is_vector(last: str, tensor: Tensor) -> bool:
     return last in _LANES or len(tensor.shape) == 1
 
 
-def _vector(config: Config, tensor: Tensor, dtype: Any) -> np.ndarray:
+def _vector(config: Config, name: str, tensor: Tensor, dtype: Any) -> np.ndarray:
     flat = tensor.numpy().reshape(-1).astype(dtype)
+    if not np.isfinite(flat).all():
+        raise NumericError(
+            f"tensor {name!r} holds NaN or infinity; the file is damaged or the training diverged, use another checkpoint"
+        )
     return np.repeat(flat, config.head_size) if flat.size == config.heads != config.width else flat
 
 

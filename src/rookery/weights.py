@@ -1,12 +1,13 @@
 """
-The leaf given to `linear`: one tensor in the form it is stored in.
+The leaf given to `linear`: a tensor in the form it is stored in, not read until it is used.
 
 Definitions write `p.w1.T` and `p.time_maa_w1[:, :m]` on these leaves exactly as they would on numpy arrays,
-so the oracle can run the same file with plain arrays in place of weights.
+so the oracle can run the same file with plain arrays in place of tensors.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,55 +16,55 @@ import numpy as np
 from rookery.errors import UnsupportedError
 from rookery.quant import FORMATS, WeightFormat
 
-__all__ = ["Weight"]
+__all__ = ["Tensor"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Weight:
-    """A tensor in storage form.
+class Tensor:
+    """Numbers in storage form.
 
-    format: a key of `rookery.quant.FORMATS` ("F32", "F16", "BF16", "Q8_0" ...).
+    format: a key of `rookery.quant.FORMATS` ("F32", "F16", "BF16", "Q8_0" ...).  Straight from a reader it may also
+            be a type that no weight has ("F64", "I64" ...); `open_checkpoint` converts or refuses those.
     shape:  logical shape, slowest dimension first.
-    data:   the stored numbers.  F32 float32, F16 float16, BF16 uint16 bit patterns, all of `shape`;
-            block formats uint8 of shape (*shape[:-1], bytes per row).  Often a read-only view of a mapped file.
+    load:   gives the storage array; usually a view of the mapped file, so nothing is read until it is touched.  May
+            be called more than once.  F32 float32, F16 float16, BF16 uint16 bit patterns, all of `shape`; block
+            formats uint8 of shape (*shape[:-1], bytes per row).
     name:   where it comes from, for dumps and messages.
     """
 
     format: str
     shape: tuple[int, ...]
-    data: np.ndarray
+    load: Callable[[], np.ndarray]
     name: str = ""
-
-    @classmethod
-    def dense(cls, array: np.ndarray) -> Weight:
-        """Wrap a float32 or float16 array as it is; any other float type becomes float32."""
-        if array.dtype == np.float16:
-            return cls("F16", array.shape, array)
-        return cls("F32", array.shape, np.asarray(array, np.float32))
 
     @property
     def kind(self) -> WeightFormat:
         return FORMATS[self.format]
 
-    @property
-    def nbytes(self) -> int:
-        return int(self.data.nbytes)
-
-    def numpy(self, dtype: Any = np.float32) -> np.ndarray:
-        """The numbers as floats, shape `shape`.  A fresh array unless the storage already has `dtype`."""
-        return self.kind.decode(self.data).reshape(self.shape).astype(dtype, copy=False)
+    def numpy(self) -> np.ndarray:
+        """The numbers as float32 of `shape`; a view of the storage where that is float32 already."""
+        return self.kind.decode(self.load()).reshape(self.shape)
 
     @property
-    def T(self) -> Weight:
-        """The transpose of a matrix; a view."""
+    def T(self) -> Tensor:
+        """The transpose of a matrix."""
         self._only_dense("transposed")
-        return Weight(self.format, self.shape[::-1], self.data.T, f"{self.name}.T")
+        return Tensor(self.format, self.shape[::-1], lambda: self.load().T, f"{self.name}.T")
 
-    def __getitem__(self, index: Any) -> Weight:
+    def __getitem__(self, index: Any) -> Tensor:
         self._only_dense("sliced")
-        view = self.data[index]
-        return Weight(self.format, view.shape, view, f"{self.name}[...]")
+        view = np.broadcast_to(np.uint8(0), self.shape)[index]
+        return Tensor(self.format, view.shape, lambda: self.load()[index], f"{self.name}[{_words(index)}]")
 
     def _only_dense(self, what: str) -> None:
         if self.kind.block > 1:
-            raise UnsupportedError(f"a {self.format} tensor of shape {self.shape} cannot be {what}; decode it first")
+            raise UnsupportedError(f"{self.name or 'a tensor'} is stored as {self.format}: it cannot be {what}")
+
+
+def _words(index: Any) -> str:
+    """An index as it was written."""
+    if isinstance(index, tuple):
+        return ", ".join(_words(i) for i in index)
+    if isinstance(index, slice):
+        return ":".join("" if i is None else str(i) for i in (index.start, index.stop))
+    return str(index)

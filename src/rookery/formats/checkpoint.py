@@ -11,34 +11,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from rookery.config import Config
-from rookery.weights import Weight
+from rookery.weights import Tensor
 
 __all__ = ["Checkpoint", "Tensor"]
-
-
-@dataclass(frozen=True, slots=True)
-class Tensor:
-    """A tensor that has not been read yet.
-
-    format, shape: as in `Weight`.  Straight from a reader, `format` may also be a type that no weight has
-          ("F64", "I64" ...); `open_checkpoint` converts or refuses those.
-    load: gives the storage array described in `Weight`; usually a view of the mapped file, so nothing is read
-          until it is used.  May be called more than once.
-    """
-
-    format: str
-    shape: tuple[int, ...]
-    load: Callable[[], np.ndarray]
-
-    def weight(self) -> Weight:
-        return Weight(self.format, self.shape, self.load())
-
-    def numpy(self) -> np.ndarray:
-        """The numbers as float32 of `shape`."""
-        return self.weight().numpy()
 
 
 @dataclass(slots=True)

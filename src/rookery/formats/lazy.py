@@ -73,7 +73,7 @@ def _aligned(x: np.ndarray) -> np.ndarray:
 
 
 def array(format: str, x: np.ndarray) -> Tensor:
-    """A tensor that is already in memory, in the storage form `Weight` describes for a dense `format`."""
+    """A tensor that is already in memory, in the storage form `Tensor` describes for a dense `format`."""
     return Tensor(format, x.shape, lambda: x)
 
 

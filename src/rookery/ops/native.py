@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 
 from rookery import _native
-from rookery.errors import SettingsError
+from rookery.errors import NumericError, SettingsError
 from rookery.layout import StateLayout
 from rookery.ops.record import Program, record
-from rookery.weights import Weight
+from rookery.weights import Tensor
 
 __all__ = ["NativeExecutor", "default_threads"]
 
@@ -30,7 +30,7 @@ def default_threads() -> int:
 class NativeExecutor:
     """Runs a model in C++.
 
-    layout, p: the state layout, and parameters with `Weight` leaves.
+    layout, p: the state layout, and parameters with `Tensor` leaves.
     threads:   0 means `default_threads()`.
     block_rows: rows that go through the program together; longer calls are cut, which changes no bit.
     stage, pack: the recorder's passes.
@@ -129,8 +129,7 @@ def _transfer(program: Program, runner: Any, on_packed: Callable[[int, int], Non
             runner.embedding(w.kind.ggml, rows, cols, _bytes(w))
             runner.matrix(None)
         else:
-            runner.matrix(_native.pack(w.kind.ggml, rows, cols, _bytes(w)))
-            program.matrices[i] = Weight(w.format, w.shape, w.data[:0], w.name)  # the packed copy is enough
+            runner.matrix(_pack(w))
         if on_packed:
             on_packed(i + 1, len(program.matrices))
     for op in program.ops:
@@ -147,5 +146,15 @@ def _transfer(program: Program, runner: Any, on_packed: Callable[[int, int], Non
         )
 
 
-def _bytes(w: Weight) -> np.ndarray:
-    return np.ascontiguousarray(w.data).reshape(-1).view(np.uint8)
+def _pack(w: Tensor) -> Any:
+    """The matrix in the kernels' layout; NumericError, naming it, for NaN or infinity."""
+    try:
+        return _native.pack(w.kind.ggml, *w.shape, _bytes(w))
+    except ValueError as error:
+        raise NumericError(
+            f"tensor {w.name!r} {error}; the file is damaged or the training diverged, use another checkpoint"
+        ) from None
+
+
+def _bytes(w: Tensor) -> np.ndarray:
+    return np.ascontiguousarray(w.load()).reshape(-1).view(np.uint8)

@@ -110,7 +110,7 @@ def first_difference(
     """The first op of the native program whose value leaves the oracle's by more than `tolerance` (relative to the
     value's largest magnitude), or None.
 
-    weights: parameters with `Weight` leaves.
+    weights: parameters with `Tensor` leaves.
     """
     native = NativeExecutor(layout, weights, pack=False, threads=1, block_rows=max(len(tokens), 1))
     oracle = _matrices(layout, weights)
@@ -133,4 +133,4 @@ def first_difference(
 def _matrices(layout: StateLayout, weights: Any) -> list[np.ndarray]:
     from rookery.ops.record import record
 
-    return [w.numpy(np.float64) for w in record(layout, weights).matrices]
+    return [w.numpy().astype(np.float64) for w in record(layout, weights).matrices]

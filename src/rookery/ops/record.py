@@ -24,7 +24,7 @@ import numpy as np
 from rookery.layout import Field, StateLayout
 from rookery.models import definition
 from rookery.models.stack import forward
-from rookery.weights import Weight
+from rookery.weights import Tensor
 
 __all__ = ["Op", "Program", "Symbol", "record"]
 
@@ -62,7 +62,7 @@ class Program:
     ops: list[Op] = field(default_factory=list)
     widths: list[int] = field(default_factory=list)
     vectors: list[np.ndarray] = field(default_factory=list)
-    matrices: list[Weight] = field(default_factory=list)
+    matrices: list[Tensor] = field(default_factory=list)
     buffers: list[int] = field(default_factory=list)
     buffer_widths: list[int] = field(default_factory=list)
     result: int = -1
@@ -134,7 +134,7 @@ class Recorder:
 
     def __init__(self) -> None:
         self.program = Program()
-        self._matrices: dict[tuple[int, tuple[int, ...]], int] = {}
+        self._matrices: dict[str | int, int] = {}
 
     def emit(
         self, name: str, columns: int, inputs: Iterable[Symbol] = (), vectors: Iterable[np.ndarray] = (), **more: Any
@@ -148,20 +148,20 @@ class Recorder:
         program.ops.append(Op(name, out.id, tuple(i.id for i in inputs), at, **more))
         return out
 
-    def _matrix(self, w: Weight) -> int:
-        key = (w.data.__array_interface__["data"][0], w.data.strides)
+    def _matrix(self, w: Tensor) -> int:
+        key = w.name or id(w)
         if key not in self._matrices:
             self._matrices[key] = len(self.program.matrices)
             self.program.matrices.append(w)
         return self._matrices[key]
 
-    def embed(self, w: Weight) -> Symbol:
+    def embed(self, w: Tensor) -> Symbol:
         return self.emit("embed", w.shape[1], matrix=self._matrix(w))
 
     def take(self, x: Symbol) -> Symbol:
         return self.emit("take", x.columns, (x,))
 
-    def linear(self, x: Symbol, w: Weight) -> Symbol:
+    def linear(self, x: Symbol, w: Tensor) -> Symbol:
         return self.emit("linear", w.shape[0], (x,), matrix=self._matrix(w))
 
     def _elementwise(self, name: str, x: Any) -> Any:
@@ -212,7 +212,7 @@ class Recorder:
 
 
 def record(layout: StateLayout, p: Any, *, stage: bool = True, pack: bool = True) -> Program:
-    """Record a model whose parameters `p` have `Weight` leaves; `stage` and `pack` switch the passes."""
+    """Record a model whose parameters `p` have `Tensor` leaves; `stage` and `pack` switch the passes."""
     recorder = Recorder()
     states = [SimpleNamespace(**vars(layer)) for layer in layout.layers]
     result = forward(recorder, definition(layout.config.version), p, states)
