@@ -42,7 +42,7 @@ bool finite(const T* bits, size_t count, T exponent) {
 }
 
 void require_finite(bool holds) {
-  if (!holds) throw std::domain_error("holds NaN or infinity");
+  if (!holds) throw std::overflow_error("the matrix holds NaN or infinity");
 }
 
 // Rows of T become groups of 32 numbers for each input.

@@ -19,6 +19,7 @@ import numpy as np
 from rookery.cache import StateCache
 from rookery.errors import RookeryError, SettingsError
 from rookery.generation import Generation, Piece, Request
+from rookery.layout import StateLayout
 from rookery.sampling import Sampler
 from rookery.state import State
 
@@ -44,6 +45,7 @@ class Scheduler:
         self.model, self.slots, self.rows, self.cache = model, slots, rows, cache
         self.waiting: deque[Generation] = deque()
         self.active: list[Generation] = []
+        self._pool = StatePool(model.layout, slots)
 
     def add(self, generation: Generation) -> None:
         """Take a generation in; it starts when there is a slot."""
@@ -56,8 +58,12 @@ class Scheduler:
     def step(self) -> None:
         """One call of the model for everything that is active."""
         while self.waiting and len(self.active) < self.slots:
-            self.active.append(self.waiting.popleft())
-        self.active = [g for g in self.active if _guarded(g, g.ready)]
+            generation = self.waiting.popleft()
+            self.active.append(generation)
+            _guarded(generation, partial(generation.begin, self._pool.take()))
+        for generation in self.active:
+            _guarded(generation, generation.ready)
+        self._retire()
         batch = self._batch()
         if not batch:
             return
@@ -68,6 +74,19 @@ class Scheduler:
             after = logits[row] if wanted else None
             row += wanted
             _guarded(generation, partial(generation.fed, len(tokens), after, STRIDE))
+        self._retire()
+
+    def drop(self, error: Exception) -> None:
+        """End everything that is active with an error."""
+        for generation in self.active:
+            generation.fail(error)
+        self._retire()
+
+    def _retire(self) -> None:
+        """Finished generations leave their slots."""
+        for generation in self.active:
+            if generation.finish is not None:
+                self._pool.give(generation.data)
         self.active = [g for g in self.active if g.finish is None]
 
     def _batch(self) -> list[tuple[Generation, list[int]]]:
@@ -88,13 +107,27 @@ class Scheduler:
         return self.model.executor.run(ids, lengths, [g.data for g, _ in batch], np.asarray(wanted, np.int32))
 
 
-def _guarded(generation: Generation, action: Callable[[], object]) -> bool:
+class StatePool:
+    """States of the sequences in a call, allocated once: memory for `slots` sequences and never more."""
+
+    def __init__(self, layout: StateLayout, slots: int) -> None:
+        self._slots = [layout.zeros() for _ in range(slots)]
+
+    def take(self) -> np.ndarray:
+        """A free slot, float32 (layout.size,), with whatever was in it."""
+        return self._slots.pop()
+
+    def give(self, slot: np.ndarray) -> None:
+        """Free a slot."""
+        self._slots.append(slot)
+
+
+def _guarded(generation: Generation, action: Callable[[], object]) -> None:
     """Run a generation's own step; what it raises ends that generation alone."""
     try:
         action()
     except Exception as error:
         generation.fail(error)
-    return generation.finish is None
 
 
 def generate(model: Model, request: Request, cache: StateCache | None = None) -> Generation:
@@ -171,13 +204,11 @@ class Engine:
                 scheduler.waiting.extend(self._incoming)
                 self._incoming.clear()
                 if self._closing:
-                    break
+                    for generation in (*scheduler.active, *scheduler.waiting):
+                        generation.cancel()
+                    if scheduler.idle:
+                        return
             try:
                 scheduler.step()
             except Exception as error:  # the model itself failed: nobody in this batch can go on
-                for generation in scheduler.active:
-                    generation.fail(error)
-                scheduler.active.clear()
-        for generation in (*scheduler.active, *scheduler.waiting):
-            generation.cancel()
-            generation.ready()
+                scheduler.drop(error)

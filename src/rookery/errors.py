@@ -17,6 +17,8 @@ RookeryError
 Every message names the thing, says what was expected, and what to do.
 """
 
+from __future__ import annotations
+
 __all__ = [
     "FormatError",
     "MissingExtra",
@@ -79,3 +81,11 @@ class SettingsError(RookeryError):
 
 class NumericError(RookeryError):
     """A computation produced NaN or infinity."""
+
+    @classmethod
+    def in_tensor(cls, name: str, origin: str = "") -> NumericError:
+        """For a weight that is NaN or infinite."""
+        return cls(
+            f"{origin + ': ' if origin else ''}tensor {name!r} holds NaN or infinity; the file is damaged or the "
+            "training diverged, use another checkpoint"
+        )

@@ -112,7 +112,7 @@ class Generation:
         self._matcher = StopMatcher(request.stop, request.stop_tokens, late=request.late, gate=request.gate)
         self._utf8 = codecs.getincrementaldecoder("utf-8")("replace")
         self._fed: list[int] = []
-        self._data = self._start.data.copy()
+        self._data = np.empty(0, np.float32)  # until `begin`
         self._offset = 0
         self._snapshot: _Snapshot | None = None
         self._closing = request.max_tokens == 0
@@ -121,7 +121,6 @@ class Generation:
         self._pieces: queue.SimpleQueue[Piece] = queue.SimpleQueue()
         self.pump: Callable[[], None] | None = None  # makes the next piece, where no other thread does
         self._logits: np.ndarray | None = None
-        self._look_up()
 
     # ------------------------------------------------------------ for the caller
 
@@ -146,7 +145,7 @@ class Generation:
         return self
 
     def cancel(self) -> None:
-        """Stop soon; the state then holds what was read and generated until then."""
+        """Stop soon.  The state then holds what was read of the prompt, and all the text generated until then."""
         self._cancelled = True
 
     @property
@@ -155,6 +154,21 @@ class Generation:
         return self._draw.seed
 
     # ------------------------------------------------------------ for the scheduler
+
+    def begin(self, slot: np.ndarray) -> None:
+        """Take a place in the state pool, with the state to start from: the longest prefix that the cache has."""
+        self._data = slot
+        found = None
+        if self._cache is not None:
+            found = self._cache.longest(self._start.model, list(links(self._start.chain, self._todo)))
+        if found is None:
+            slot[...] = self._start.data
+            return
+        self.cached_tokens, entry = found
+        slot[...] = entry.state.data
+        self._fed, self._todo = self._todo[: self.cached_tokens], self._todo[self.cached_tokens :]
+        if not self._todo and not self._closing:
+            self._logits = entry.logits
 
     @property
     def data(self) -> np.ndarray:
@@ -173,8 +187,10 @@ class Generation:
 
     def ready(self) -> bool:
         """Take what needs no reading: a cancellation, or logits that the cache had.  False when nothing is left."""
-        if self._cancelled and self.finish is None:
-            self._end("cancelled")
+        if self._cancelled and not self._closing:
+            self._closing, self._ending = True, "cancelled"
+            if not self.tokens:
+                self._todo.clear()
         elif self._logits is not None:
             logits, self._logits = self._logits, None
             self._choose(logits)
@@ -211,19 +227,6 @@ class Generation:
             raise SettingsError("the prompt is empty: a model goes on only from a token; give at least one")
         self._model.check_tokens(ids)
         return ids
-
-    def _look_up(self) -> None:
-        if self._cache is None:
-            return
-        found = self._cache.longest(self._start.model, list(links(self._start.chain, self._todo)))
-        if found is None:
-            return
-        count, entry = found
-        self._data = entry.state.data.copy()
-        self._fed, self._todo = self._todo[:count], self._todo[count:]
-        self.cached_tokens = count
-        if not self._todo and not self._closing:
-            self._logits = entry.logits
 
     def _choose(self, logits: np.ndarray) -> None:
         """Sample a token from the logits and decide what it means."""
@@ -265,7 +268,9 @@ class Generation:
         if stop.start >= self._offset or before is None:
             before = _Snapshot(self._data, len(self._fed), self._offset, [])
         before.tokens.append(token)
-        self._data, self._snapshot = before.data, None
+        if before.data is not self._data:
+            self._data[...] = before.data
+        self._snapshot = None
         del self._fed[before.fed :]
         left = stop.start - before.offset
         for t in before.tokens:

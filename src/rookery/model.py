@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from rookery.config import Config
-from rookery.errors import SettingsError, StateError, TokenError
+from rookery.errors import NumericError, SettingsError, StateError, TokenError
 from rookery.fingerprint import fingerprint
 from rookery.formats import Checkpoint, open_checkpoint
 from rookery.layout import StateLayout
@@ -167,10 +167,14 @@ def load(
         words = tokenizer if isinstance(tokenizer, Tokenizer) else load_tokenizer(tokenizer)
     layout = StateLayout(config)
     mark = fingerprint(checkpoint)
+    try:
+        runs = _executor(executor, layout, checkpoint, threads, progress)
+    except NumericError as error:
+        raise NumericError(f"{path}: {error}") from None
     model = Model(
         config=config,
         layout=layout,
-        executor=_executor(executor, layout, checkpoint, threads, progress),
+        executor=runs,
         tokenizer=words,
         fingerprint=mark,
         initial=State(layout, layout.zeros(), mark, words.fingerprint),

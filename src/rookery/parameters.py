@@ -60,9 +60,7 @@ def _is_vector(last: str, tensor: Tensor) -> bool:
 def _vector(config: Config, name: str, tensor: Tensor, dtype: Any) -> np.ndarray:
     flat = tensor.numpy().reshape(-1).astype(dtype)
     if not np.isfinite(flat).all():
-        raise NumericError(
-            f"tensor {name!r} holds NaN or infinity; the file is damaged or the training diverged, use another checkpoint"
-        )
+        raise NumericError.in_tensor(name)
     return np.repeat(flat, config.head_size) if flat.size == config.heads != config.width else flat
 
 

@@ -63,10 +63,7 @@ def check_finite(checkpoint: Checkpoint) -> None:
     for name, tensor in checkpoint.tensors.items():
         for row in _slabs(tensor):
             if not np.isfinite(row).all():
-                raise NumericError(
-                    f"{checkpoint.path}: tensor {name!r} holds NaN or infinity; the file is damaged or the training "
-                    "diverged, use another checkpoint"
-                )
+                raise NumericError.in_tensor(name, str(checkpoint.path))
         checkpoint.release()
 
 

@@ -150,10 +150,8 @@ def _pack(w: Tensor) -> Any:
     """The matrix in the kernels' layout; NumericError, naming it, for NaN or infinity."""
     try:
         return _native.pack(w.kind.ggml, *w.shape, _bytes(w))
-    except ValueError as error:
-        raise NumericError(
-            f"tensor {w.name!r} {error}; the file is damaged or the training diverged, use another checkpoint"
-        ) from None
+    except ArithmeticError:
+        raise NumericError.in_tensor(w.name) from None
 
 
 def _bytes(w: Tensor) -> np.ndarray:
