@@ -129,7 +129,9 @@ def _named(path: Path, root: Any) -> dict[str, pickles.TensorRecord]:
 
 
 def _kind(value: Any) -> str:
-    kinds = {dict: "dictionary", pickles.TensorRecord: "single tensor", type(None): "None", str: "string"}
+    kinds = {dict: "dictionary", pickles.TensorRecord: "single tensor", str: "string"} | dict.fromkeys(
+        (bool, int, float), "number"
+    )
     return kinds.get(type(value), type(value).__name__)
 
 

@@ -21,6 +21,7 @@ __all__ = ["Entry", "directory"]
 _LOCAL, _CENTRAL, _END, _END64, _LOCATOR64 = (b"PK" + s for s in (b"\3\4", b"\1\2", b"\5\6", b"\6\6", b"\6\7"))
 _END_SIZE, _LOCATOR_SIZE, _LOCAL_SIZE, _CENTRAL_SIZE = 22, 20, 30, 46
 _FULL16, _FULL32 = 0xFFFF, 0xFFFFFFFF  # "see the ZIP64 record"
+_MAX_NAME = 300  # bytes; torch needs about 30
 _MAX_DIRECTORY = 64 << 20  # bytes; a model of 100,000 tensors needs about 10 MB
 
 
@@ -98,6 +99,8 @@ def _entry(source: Source, data: bytes, at: int) -> tuple[Entry, int]:
     flags, method = struct.unpack_from("<HH", data, at + 8)
     packed, size, name_size, extra_size, comment_size = struct.unpack_from("<IIHHH", data, at + 20)
     (header,) = struct.unpack_from("<I", data, at + 42)
+    if name_size > _MAX_NAME:
+        raise FormatError(f"{source.path}: a zip entry has a name of {name_size} bytes; the directory is damaged")
     name_at = at + _CENTRAL_SIZE
     extra_at = name_at + name_size
     name = data[name_at:extra_at].decode("utf-8", "replace")
