@@ -13,7 +13,7 @@ from tiny_models import CONFIGS, assert_same, checkpoint
 
 from rookery.config import canonical_shapes, shapes
 from rookery.errors import FormatError, MissingTensor, RookeryError, UnknownTensor, UnsafeFile, UnsupportedError
-from rookery.formats import Checkpoint, Tensor, lazy, open_checkpoint, pth, save_checkpoint
+from rookery.formats import Checkpoint, Tensor, lazy, open_checkpoint, pth, safetensors, save_checkpoint
 from rookery.formats.check import checked
 
 Tensors = dict[str, Tensor]
@@ -140,6 +140,15 @@ def test_the_content_decides_not_the_name(tmp_path: Path, container: str) -> Non
     path = tmp_path / "model.gguf"
     save_checkpoint(model(), path, format=container)
     assert open_checkpoint(path).format == container
+
+
+def test_magic_numbers_that_resemble_each_other(tmp_path: Path) -> None:
+    """A safetensors header may begin like a pickle, and 123 tensors in a GGUF file look like a brace."""
+    text = b'{"a":{"dtype":"U8","shape":[0],"data_offsets":[0,0]}}'.ljust(640)
+    (tmp_path / "m").write_bytes((640).to_bytes(8, "little") + text)
+    with pytest.raises(MissingTensor, match=r"emb\.weight"):
+        open_checkpoint(tmp_path / "m")
+    assert not safetensors.sniff(tmp_path / "m", b"GGUF\3\0\0\0\x7b\0\0\0\0\0\0\0")
 
 
 @pytest.fixture(scope="module")

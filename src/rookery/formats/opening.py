@@ -12,11 +12,12 @@ from rookery.formats.checkpoint import Checkpoint
 
 __all__ = ["READERS", "Reader", "open_checkpoint"]
 
-# Modules, imported when a file is sniffed.  The first that claims the file reads it.
+# Modules, imported when a file is sniffed.  The first that claims the file reads it: safetensors before pth, because
+# a header of 640 bytes begins like a pickle.
 READERS = {
     "hf": "rookery.formats.hf",
-    "pth": "rookery.formats.pth",
     "safetensors": "rookery.formats.safetensors",
+    "pth": "rookery.formats.pth",
 }
 
 _HEAD = 64  # bytes
