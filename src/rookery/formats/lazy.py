@@ -120,7 +120,7 @@ def widened(tensor: Tensor, name: str) -> Tensor:
     return Tensor("F32", tensor.shape, load)
 
 
-def pieces(tensor: Tensor, nbytes: int = 16 << 20) -> Iterator[np.ndarray]:
+def pieces(tensor: Tensor, nbytes: int = 4 << 20) -> Iterator[np.ndarray]:
     """The storage array in runs along its first dimension of about `nbytes` each, views where possible."""
     stored = tensor.load()
     if stored.ndim == 0:

@@ -12,13 +12,14 @@ from rookery.formats.checkpoint import Checkpoint, Tensor
 
 __all__ = ["READERS", "Reader", "open_checkpoint", "read_tensors"]
 
-# Modules, imported when a file is sniffed.  The first that claims the file reads it.
+# Modules, imported when a file is sniffed.  The first that claims the file reads it: safetensors before pth, because
+# a header of 640 bytes begins like a pickle.
 READERS = {
     "gguf": "rookery.formats.gguf",
     "hf": "rookery.formats.hf",
-    "pth": "rookery.formats.pth",
     "rwkv.cpp": "rookery.formats.rwkvcpp",
     "safetensors": "rookery.formats.safetensors",
+    "pth": "rookery.formats.pth",
 }
 
 _HEAD = 64  # bytes

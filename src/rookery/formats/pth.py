@@ -89,6 +89,12 @@ def _root(source: Source, entries: dict[str, Entry]) -> str:
         raise UnsupportedError(
             f"{source.path}: this is a TorchScript program, not a checkpoint; use the .pth file it was made from"
         )
+    packed = next((name for name, entry in entries.items() if not entry.stored), None)
+    if packed:
+        raise UnsupportedError(
+            f"{source.path}: the zip entry {packed!r} is compressed or encrypted; expected stored entries, as "
+            "torch.save writes them"
+        )
     return roots[0]
 
 
@@ -123,7 +129,9 @@ def _named(path: Path, root: Any) -> dict[str, pickles.TensorRecord]:
 
 
 def _kind(value: Any) -> str:
-    kinds = {dict: "dictionary", pickles.TensorRecord: "single tensor", type(None): "None", str: "string"}
+    kinds = {dict: "dictionary", pickles.TensorRecord: "single tensor", str: "string"} | dict.fromkeys(
+        (bool, int, float), "number"
+    )
     return kinds.get(type(value), type(value).__name__)
 
 

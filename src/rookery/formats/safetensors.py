@@ -27,8 +27,11 @@ _MAX_NAME = 500
 
 
 def sniff(path: Path, head: bytes) -> bool:
-    """A plausible header length followed by a JSON object."""
-    return len(head) > 8 and head[8:9] == b"{" and int.from_bytes(head[:8], "little") < 1 << 40
+    """A plausible header length followed by a JSON object.
+
+    Four zero bytes in the length tell it from formats with a magic and a version there, such as GGUF.
+    """
+    return head[4:9] == b"\0\0\0\0{"
 
 
 def read(path: Path) -> Checkpoint:

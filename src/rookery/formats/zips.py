@@ -1,9 +1,10 @@
 """
 The directory of a ZIP archive whose entries are stored, not compressed.
 
-Gives the place of each entry's bytes in the file so that they can be mapped.  ZIP64 is understood.  Refused, each
-with its own message: compressed or encrypted entries, names that occur twice, entries that overlap or lie outside
-the file.  Checksums are not verified: that would mean reading every byte before the first is used.
+Gives the place of each entry's bytes in the file so that they can be mapped.  ZIP64 is understood.  Names that
+occur twice and entries that overlap or lie outside the file are refused.  Compressed entries are listed with
+`stored` false: whoever wants their bytes must refuse.  Checksums are not verified: that would mean reading every
+byte before the first is used.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import itertools
 import struct
 from dataclasses import dataclass
 
-from rookery.errors import FormatError, UnsupportedError
+from rookery.errors import FormatError
 from rookery.formats.source import Source
 
 __all__ = ["Entry", "directory"]
@@ -20,17 +21,22 @@ __all__ = ["Entry", "directory"]
 _LOCAL, _CENTRAL, _END, _END64, _LOCATOR64 = (b"PK" + s for s in (b"\3\4", b"\1\2", b"\5\6", b"\6\6", b"\6\7"))
 _END_SIZE, _LOCATOR_SIZE, _LOCAL_SIZE, _CENTRAL_SIZE = 22, 20, 30, 46
 _FULL16, _FULL32 = 0xFFFF, 0xFFFFFFFF  # "see the ZIP64 record"
+_MAX_NAME = 300  # bytes; torch needs about 30
 _MAX_DIRECTORY = 64 << 20  # bytes; a model of 100,000 tensors needs about 10 MB
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """Where the bytes of an entry are: `size` bytes from `offset`; its header begins at `header`."""
+    """Where the bytes of an entry are: `size` bytes from `offset`; its header begins at `header`.
+
+    stored: false for compressed or encrypted bytes.
+    """
 
     name: str
     header: int
     offset: int
     size: int
+    stored: bool
 
 
 def directory(source: Source) -> dict[str, Entry]:
@@ -93,6 +99,8 @@ def _entry(source: Source, data: bytes, at: int) -> tuple[Entry, int]:
     flags, method = struct.unpack_from("<HH", data, at + 8)
     packed, size, name_size, extra_size, comment_size = struct.unpack_from("<IIHHH", data, at + 20)
     (header,) = struct.unpack_from("<I", data, at + 42)
+    if name_size > _MAX_NAME:
+        raise FormatError(f"{source.path}: a zip entry has a name of {name_size} bytes; the directory is damaged")
     name_at = at + _CENTRAL_SIZE
     extra_at = name_at + name_size
     name = data[name_at:extra_at].decode("utf-8", "replace")
@@ -100,13 +108,11 @@ def _entry(source: Source, data: bytes, at: int) -> tuple[Entry, int]:
     if sizes is None:
         raise FormatError(f"{source.path}: the zip entry {name!r} lacks its ZIP64 sizes; fetch the file again")
     size, packed, header = sizes
-    if flags & 1 or method != 0 or packed != size:
-        raise UnsupportedError(
-            f"{source.path}: the zip entry {name!r} is compressed or encrypted; expected stored entries, as "
-            "torch.save writes them"
-        )
-    entry = Entry(name, header, _data_offset(source, data[name_at:extra_at], header), size)
-    source.view(entry.offset, size, f"the zip entry {name!r}")
+    stored = not flags & 1 and method == 0
+    if stored and packed != size:
+        raise FormatError(f"{source.path}: the zip entry {name!r} has two different sizes; fetch the file again")
+    entry = Entry(name, header, _data_offset(source, data[name_at:extra_at], header, method), packed, stored)
+    source.view(entry.offset, packed, f"the zip entry {name!r}")
     return entry, extra_at + extra_size + comment_size
 
 
@@ -128,12 +134,11 @@ def _zip64(extra: bytes, size: int, packed: int, header: int) -> tuple[int, int,
     return wide[0], wide[1], wide[2]
 
 
-def _data_offset(source: Source, name: bytes, header: int) -> int:
+def _data_offset(source: Source, name: bytes, header: int, method: int) -> int:
     """Where the bytes begin: behind the local header, whose extra field differs from the directory's."""
-    local = source.view(header, _LOCAL_SIZE, f"the zip header of {name!r}").tobytes()
-    method, name_size, extra_size = *struct.unpack_from("<H", local, 8), *struct.unpack_from("<HH", local, 26)
-    start = header + _LOCAL_SIZE
-    same = source.view(start, name_size, f"the zip header of {name!r}").tobytes() == name
-    if local[:4] != _LOCAL or method != 0 or not same:
+    local = source.view(header, _LOCAL_SIZE + len(name), f"the zip header of {name!r}").tobytes()
+    same_method, name_size, extra_size = *struct.unpack_from("<H", local, 8), *struct.unpack_from("<HH", local, 26)
+    same_name = name_size == len(name) and local.endswith(name)
+    if local[:4] != _LOCAL or same_method != method or not same_name:
         raise FormatError(f"{source.path}: the zip header of {name!r} contradicts the directory; fetch the file again")
-    return int(start + name_size + extra_size)
+    return int(header + _LOCAL_SIZE + name_size + extra_size)
