@@ -21,8 +21,9 @@ from rookery.formats.gguf_container import MAGIC, Container, Entry, parse
 from rookery.formats.gguf_names import ARCHITECTURES, OLDER, TOP, Fused
 from rookery.formats.gguf_vocabulary import vocabulary
 from rookery.formats.gguf_write import write
+from rookery.formats.lazy import mapped, part, reshaped, transposed
+from rookery.formats.rescale import rescaled
 from rookery.formats.source import Source
-from rookery.formats.views import part, rescaled, reshaped, stored, transposed
 from rookery.quant import FORMATS
 
 __all__ = ["NAME", "read", "sniff", "write"]
@@ -162,7 +163,7 @@ def _tensors(source: Source, entries: list[Entry]) -> dict[str, Tensor]:
         if entry.offset < end:
             raise FormatError(f"{what} overlaps the tensor before it")
         format = _BY_ID[entry.type]
-        found[entry.name] = stored(source, entry.offset, format, entry.shape, f"tensor {entry.name!r}")
+        found[entry.name] = mapped(source, entry.offset, format, entry.shape, f"tensor {entry.name!r}")
         end = entry.offset + math.prod(entry.shape[:-1]) * FORMATS[format].row_bytes(entry.shape[-1])
     return {entry.name: found[entry.name] for entry in entries}
 

@@ -20,8 +20,8 @@ from rookery.formats.checkpoint import Checkpoint, Tensor
 from rookery.formats.gguf_names import ARCHITECTURES, KEPT_F32, MATRICES, TOP, Architecture, Name
 from rookery.formats.gguf_pack import Descriptor, Key, aligned, header
 from rookery.formats.gguf_vocabulary import CHAT_TEMPLATE, table
+from rookery.formats.lazy import reshaped, stacked, stored_bytes, transposed
 from rookery.formats.source import atomic
-from rookery.formats.views import reshaped, stacked, stored_bytes, transposed
 from rookery.quant import FORMATS
 
 __all__ = ["write"]

@@ -7,7 +7,7 @@ Nothing here touches a number until `load` is called.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,12 +21,15 @@ __all__ = [
     "DTYPES",
     "array",
     "check_shape",
+    "computed",
     "mapped",
     "part",
     "pieces",
     "reshaped",
     "row_major",
     "squeezed",
+    "stacked",
+    "stored_bytes",
     "transposed",
     "widened",
 ]
@@ -59,16 +62,32 @@ def check_shape(shape: Any, what: str) -> tuple[int, ...]:
     return tuple(shape)
 
 
+def stored_bytes(format: str, shape: tuple[int, ...], what: str) -> int:
+    """Bytes of a tensor in storage; FormatError, beginning with `what`, when its rows are no whole blocks."""
+    if format in DTYPES:
+        return math.prod(shape) * DTYPES[format].itemsize
+    kind = FORMATS[format]
+    if shape[-1] % kind.block:
+        raise FormatError(f"{what} has rows of {shape[-1]} numbers, but {format} needs a multiple of {kind.block}")
+    return math.prod(shape[:-1]) * kind.row_bytes(shape[-1])
+
+
 def mapped(source: Source, offset: int, format: str, shape: tuple[int, ...], what: str) -> Tensor:
-    """A dense, contiguous tensor at `offset` of a mapped file; TruncatedFile when the bytes are not there."""
-    dtype = DTYPES[format]
-    count = math.prod(shape) * dtype.itemsize
+    """A contiguous tensor at `offset` of a mapped file; TruncatedFile, naming `what`, when the bytes are not there."""
+    count = stored_bytes(format, shape, f"{source.path}: {what}")
     source.view(offset, count, what)
-    return Tensor(format, shape, lambda: _aligned(source.view(offset, count, what).view(dtype).reshape(shape)))
+
+    def load() -> np.ndarray:
+        raw = source.view(offset, count, what)
+        if format not in DTYPES:
+            return raw.reshape(*shape[:-1], -1)
+        return _aligned(raw.view(DTYPES[format]).reshape(shape))
+
+    return Tensor(format, shape, load)
 
 
 def _aligned(x: np.ndarray) -> np.ndarray:
-    """Kernels want natural alignment; every common writer gives it, so the copy is rare."""
+    """Kernels want natural alignment; most writers give it, so the copy is rare."""
     return x if x.flags.aligned else x.copy()
 
 
@@ -77,14 +96,19 @@ def array(format: str, x: np.ndarray) -> Tensor:
     return Tensor(format, x.shape, lambda: x)
 
 
-def reshaped(tensor: Tensor, shape: tuple[int, ...]) -> Tensor:
-    """The same numbers under another shape.  Block formats keep their rows, so their last length must stay."""
+def reshaped(tensor: Tensor, shape: tuple[int, ...], what: str = "a tensor") -> Tensor:
+    """The same numbers under another shape; FormatError, beginning with `what`, when the sizes differ.
+
+    Block formats keep their form while their rows stay whole, and become float32 when loaded otherwise.
+    """
     if tensor.shape == shape:
         return tensor
+    if math.prod(tensor.shape) != math.prod(shape):
+        raise FormatError(f"{what} has shape {tensor.shape}, expected {shape}")
     if not _blocks(tensor):
         return Tensor(tensor.format, shape, lambda: tensor.load().reshape(shape))
     if tensor.shape[-1:] != shape[-1:]:
-        raise FormatError(f"a {tensor.format} tensor of shape {tensor.shape} cannot be read as {shape}")
+        return computed(tensor, lambda x: x.reshape(shape), shape)
     return Tensor(tensor.format, shape, lambda: tensor.load().reshape(*shape[:-1], -1))
 
 
@@ -93,17 +117,31 @@ def squeezed(shape: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(length for length in shape if length != 1)
 
 
-def transposed(tensor: Tensor) -> Tensor:
-    """The last two dimensions swapped; dense formats only."""
-    if _blocks(tensor) or len(tensor.shape) < 2:
-        raise FormatError(f"a {tensor.format} tensor of shape {tensor.shape} cannot be transposed")
+def transposed(tensor: Tensor, what: str = "a tensor") -> Tensor:
+    """The last two dimensions swapped; block formats become float32 when loaded."""
+    if len(tensor.shape) < 2:
+        raise FormatError(f"{what} has shape {tensor.shape}, expected a matrix")
     shape = (*tensor.shape[:-2], tensor.shape[-1], tensor.shape[-2])
+    if _blocks(tensor):
+        return computed(tensor, lambda x: x.swapaxes(-1, -2), shape)
     return Tensor(tensor.format, shape, lambda: tensor.load().swapaxes(-1, -2))
 
 
 def part(tensor: Tensor, index: int) -> Tensor:
     """`tensor[index]` along the first dimension."""
     return Tensor(tensor.format, tensor.shape[1:], lambda: tensor.load()[index])
+
+
+def stacked(tensors: Sequence[Tensor]) -> Tensor:
+    """Tensors of one shape under a new slowest dimension, as float32."""
+    return Tensor("F32", (len(tensors), *tensors[0].shape), lambda: np.stack([t.numpy() for t in tensors]))
+
+
+def computed(
+    tensor: Tensor, function: Callable[[np.ndarray], np.ndarray], shape: tuple[int, ...] | None = None
+) -> Tensor:
+    """function(float32 numbers), evaluated when loaded; of `shape` where the function changes it."""
+    return Tensor("F32", shape or tensor.shape, lambda: np.ascontiguousarray(function(tensor.numpy()), np.float32))
 
 
 def widened(tensor: Tensor, name: str) -> Tensor:

@@ -17,8 +17,8 @@ import numpy as np
 
 from rookery.errors import FormatError, NumericError, TruncatedFile, UnsupportedError
 from rookery.formats.checkpoint import Checkpoint, Tensor
+from rookery.formats.lazy import computed, mapped, part, reshaped, stored_bytes, transposed
 from rookery.formats.source import Source
-from rookery.formats.views import computed, part, reshaped, stored, stored_bytes, transposed
 
 __all__ = ["NAME", "read", "sniff"]
 
@@ -119,7 +119,7 @@ def _tensor(source: Source, header: Header) -> tuple[str, Tensor]:
     if min(shape) < 1:
         raise FormatError(f"{source.path}: tensor {name!r} has the impossible shape {shape}")
     format = _type(source, code, header.version, f"tensor {name!r}")
-    tensor = stored(source, source.position, format, shape, f"tensor {name!r}")
+    tensor = mapped(source, source.position, format, shape, f"tensor {name!r}")
     source.position += stored_bytes(format, shape, name)
     return name, tensor
 
