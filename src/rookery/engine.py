@@ -7,6 +7,7 @@ same calls.  Knows sequences and rows; knows nothing of text, HTTP or weights.
 
 from __future__ import annotations
 
+import atexit
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
@@ -158,6 +159,7 @@ class Engine:
         self._closing = False
         self._thread = threading.Thread(target=self._serve, name="rookery-engine", daemon=True)
         self._thread.start()
+        atexit.register(self.close)  # a thread that is inside native code must not meet the end of the interpreter
 
     def __enter__(self) -> Engine:
         return self
@@ -194,6 +196,7 @@ class Engine:
             self._closing = True
             self._wake.notify()
         self._thread.join()
+        atexit.unregister(self.close)
 
     def _serve(self) -> None:
         scheduler = self._scheduler
