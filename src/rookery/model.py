@@ -84,7 +84,10 @@ class Model:
 
     def check_tokens(self, tokens: Sequence[int] | np.ndarray) -> np.ndarray:
         """The tokens as int32, or TokenError naming the first that the model does not have."""
-        given = np.asarray(tokens)
+        try:
+            given = np.asarray(tokens)
+        except (TypeError, ValueError):  # nested sequences of different lengths
+            given = np.empty(0)
         if given.ndim != 1 or given.size == 0 or not np.issubdtype(given.dtype, np.integer):
             raise TokenError(f"expected a non-empty sequence of token ids, got {str(tokens)[:60]}")
         bad = np.flatnonzero((given < 0) | (given >= self.config.vocab))

@@ -93,7 +93,8 @@ class State:
 
     def diff(self, other: State) -> dict[str, float]:
         """The largest absolute difference of every array, by name; StateError when the shapes differ."""
-        if self.layout.size != other.layout.size or self.layout.config.version != other.layout.config.version:
+        mine_is, other_is = ((s.layout.config.version, s.layout.fields) for s in (self, other))
+        if mine_is != other_is:
             raise StateError(f"cannot compare {self} with {other}: their models have different sizes")
         mine, theirs = self.arrays(), other.arrays()
         return {name: float(np.max(np.abs(mine[name] - theirs[name]))) for name in mine}
@@ -120,9 +121,9 @@ class State:
         tensors: `blocks.i.att.time_state`, each (H, N, N): head, value lane, key lane, as the official trainers
         write them; pass transposed=True for files that hold head, key lane, value lane.
         """
-        from rookery import statefile
+        from rookery import otherstates
 
-        return statefile.from_time_state(layout, tensors, model, tokenizer, **options)
+        return otherstates.from_time_state(layout, tensors, model, tokenizer, **options)
 
     @staticmethod
     def from_rwkv(layout: StateLayout, arrays: Sequence[Any], model: str, tokenizer: str = "") -> State:
@@ -130,12 +131,12 @@ class State:
 
         The tokens it has read are unknown, so its chain begins with the numbers themselves.
         """
-        from rookery import statefile
+        from rookery import otherstates
 
-        return statefile.from_rwkv(layout, arrays, model, tokenizer)
+        return otherstates.from_rwkv(layout, arrays, model, tokenizer)
 
     def to_rwkv(self) -> list[np.ndarray]:
         """Fresh arrays in the order and orientation of the `rwkv` package."""
-        from rookery import statefile
+        from rookery import otherstates
 
-        return statefile.to_rwkv(self)
+        return otherstates.to_rwkv(self)

@@ -1,24 +1,24 @@
 """
-State files, and the states of others.
+State files.
 
-A state file is a safetensors file: the arrays of a state, and one JSON object in the metadata.  docs/state-format.md
-is the specification.
+A state file is a safetensors file: the arrays of a state, one JSON object that describes it, and a checksum over
+both.  docs/state-format.md is the specification.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Mapping
+from dataclasses import asdict, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
 from rookery import chain
-from rookery.config import Config
-from rookery.errors import FormatError, StateError
+from rookery.config import VERSIONS, Config
+from rookery.errors import FormatError, NumericError, StateError
 from rookery.formats import safetensors
 from rookery.formats.checkpoint import Tensor
 from rookery.formats.safetensors_writer import write_stream
@@ -26,14 +26,22 @@ from rookery.formats.stream import Part, Stream
 from rookery.layout import StateLayout
 from rookery.state import State
 
-__all__ = ["from_rwkv", "from_time_state", "load", "save", "to_rwkv"]
+__all__ = ["load", "save"]
 
 KEY = "rookery.state"
+CHECKSUM = "rookery.state.sha256"
 FORMAT_VERSION = 1
+MAX_DESCRIPTION = 1 << 16  # characters
+MAX_SIZE = 1 << 31  # of any size in the config
+MAX_COUNT = 1 << 63
+ABOUT = {"format_version", "config", "model", "tokenizer", "count", "chain"}
 
 
 def save(state: State, path: Path) -> None:
     """Write a state file, whole or not at all."""
+    for name, array in state.arrays().items():
+        if not np.isfinite(array).all():
+            raise NumericError(f"{path}: not saved, for the state's {name} holds NaN or infinity; start a new state")
     about = {
         "format_version": FORMAT_VERSION,
         "config": {**asdict(state.layout.config), "ranks": dict(state.layout.config.ranks)},
@@ -41,10 +49,10 @@ def save(state: State, path: Path) -> None:
         "tokenizer": state.tokenizer,
         "count": state.count,
         "chain": state.chain.hex(),
-        "sha256": _digest(state.data),
     }
+    text = json.dumps(about, sort_keys=True)
     parts = {name: _part(array) for name, array in state.arrays().items()}
-    write_stream(path, Stream(parts, lambda: None, None), {KEY: json.dumps(about, sort_keys=True)})
+    write_stream(path, Stream(parts, lambda: None, None), {KEY: text, CHECKSUM: _checksum(text, state.data)})
 
 
 def _part(array: np.ndarray) -> Part:
@@ -52,102 +60,104 @@ def _part(array: np.ndarray) -> Part:
 
 
 def load(path: Path) -> State:
-    """Read a state file and check every promise it makes."""
-    opened = safetensors.read_unnamed(path)
-    tensors, metadata = opened.tensors, opened.metadata
-    if KEY not in metadata:
+    """Read a state file and check every promise it makes, sizes before memory is touched."""
+    opened = _opened(path)
+    text = opened.metadata.get(KEY)
+    if text is None:
         raise FormatError(f"{path}: not a state file (no {KEY!r} in its metadata); expected one saved by State.save")
-    about = _described(metadata[KEY], path)
-    if about.get("format_version") != FORMAT_VERSION:
-        raise StateError(
-            f"{path}: state format {about.get('format_version')!r}; this rookery reads {FORMAT_VERSION}, update it"
-        )
-    try:
-        layout = StateLayout(Config(**about["config"]))
-        model, tokenizer, count = str(about["model"]), str(about["tokenizer"]), int(about["count"])
-        link, digest = bytes.fromhex(about["chain"]), str(about["sha256"])
-        fields = {field.name: field for field in layout.fields}
-    except (KeyError, TypeError, ValueError, ArithmeticError, MemoryError):
-        raise FormatError(f"{path}: the state's description is damaged; save the state again") from None
-    if {n: t.shape for n, t in tensors.items()} != {n: f.shape for n, f in fields.items()}:
-        raise FormatError(f"{path}: the arrays do not fit the model the file describes; save the state again")
-    data = np.empty(layout.size, np.float32)
-    for name, field in fields.items():
-        field.of(data)[...] = tensors[name].numpy()
-    if _digest(data) != digest or len(link) != len(chain.START) or count < 0:
-        raise FormatError(f"{path}: the numbers do not match their checksum; the file is damaged, copy it again")
+    about = _description(text, path)
+    layout = StateLayout(_config(about["config"], len(opened.tensors), path))
+    data = _data(layout, opened.tensors, path)
+    if _checksum(text, data) != opened.metadata.get(CHECKSUM):
+        raise FormatError(f"{path}: the content does not match its checksum; the file is damaged, copy it again")
+    if not np.isfinite(data).all():
+        raise StateError(f"{path}: the state holds NaN or infinity; nothing can go on from it")
     data.flags.writeable = False
-    return State(layout, data, model, tokenizer, count, link)
+    return State(layout, data, about["model"], about["tokenizer"], about["count"], bytes.fromhex(about["chain"]))
 
 
-def _described(text: str, path: Path) -> dict[str, Any]:
+def _opened(path: Path) -> Any:
     try:
-        about = json.loads(text)
-    except (ValueError, RecursionError):
-        about = None
-    if not isinstance(about, dict):
-        raise FormatError(f"{path}: the state's description is damaged; save the state again")
+        return safetensors.read_unnamed(path)
+    except OSError as error:
+        raise FormatError(f"{path}: cannot be opened ({error.strerror}); expected a state file") from None
+
+
+def _description(text: str, path: Path) -> dict[str, Any]:
+    """The JSON object, every value of the right kind."""
+    what = f"{path}: the state's description"
+    if len(text) > MAX_DESCRIPTION or not text.isascii():
+        raise FormatError(f"{what} is longer than {MAX_DESCRIPTION} characters or not ASCII; save the state again")
+    about = safetensors.parse_json(text.encode(), what)
+    version = about.get("format_version")
+    if version != FORMAT_VERSION or isinstance(version, bool):
+        raise StateError(
+            f"{path}: state format {str(version)[:20]}, this rookery reads {FORMAT_VERSION}; use the rookery that "
+            "wrote it, or a newer one"
+        )
+    if about.keys() != ABOUT:
+        _damaged(path, f"expected the keys {', '.join(sorted(ABOUT))}")
+    for key in ("model", "tokenizer"):
+        if not _is_name(about[key]) or (key == "model" and not about[key]):
+            _damaged(path, f"{key} is not a fingerprint")
+    if not _is_whole(about["count"], 0, MAX_COUNT):
+        _damaged(path, "count is not a number of tokens")
+    if not _is_name(about["chain"]) or not _is_chain(about["chain"]):
+        _damaged(path, f"chain is not {2 * len(chain.START)} hexadecimal digits")
     return about
 
 
-def from_time_state(
-    layout: StateLayout, tensors: Mapping[str, np.ndarray], model: str, tokenizer: str, *, transposed: bool = False
-) -> State:
-    """See `State.from_time_state`."""
-    if layout.config.version[0] in "45":
-        raise StateError(f"RWKV-{layout.config.version} has no tuned initial states; they exist for v6 and v7")
-    data = layout.zeros()
-    names = [f"blocks.{i}.att.time_state" for i in range(layout.config.layers)]
-    if set(tensors) != set(names):
-        raise StateError(
-            f"a tuned state for this model has {len(names)} tensors, {names[0]} to {names[-1]}; this one has "
-            f"{len(tensors)}, it was made for another model"
-        )
-    for name, layer in zip(names, layout.layers, strict=True):
-        given = np.asarray(tensors[name], np.float32)
-        if given.shape != layer.wkv.shape:
-            raise StateError(f"{name} has shape {given.shape}, this model needs {layer.wkv.shape}")
-        if not np.isfinite(given).all():
-            raise StateError(f"{name} holds NaN or infinity; the tuned state is damaged")
-        layer.wkv.of(data)[...] = given if transposed else given.transpose(0, 2, 1)
-    return State(layout, data, model, tokenizer, 0, chain.origin(data))
+def _config(given: Any, arrays: int, path: Path) -> Config:
+    """The config, before anything is made of its size."""
+    known = {field.name for field in fields(Config)}
+    if not isinstance(given, dict) or given.keys() != known:
+        _damaged(path, f"expected a config of {', '.join(sorted(known))}")
+    for name in ("layers", "width", "vocab", "ffn", "head_size"):
+        if not _is_whole(given[name], 1, MAX_SIZE):
+            _damaged(path, f"{name} is not a number from 1 to {MAX_SIZE - 1}")
+    ranks, eps = given["ranks"], given["group_norm_eps"]
+    if not isinstance(ranks, dict) or not all(_is_whole(rank, 1, MAX_SIZE) for rank in ranks.values()):
+        _damaged(path, "ranks are not numbers by name")
+    if not isinstance(eps, float) or not 0 < eps < 1 or not isinstance(given["bonus_exp"], bool):
+        _damaged(path, "group_norm_eps or bonus_exp is of the wrong kind")
+    if given["version"] not in VERSIONS:
+        _damaged(path, f"version is none of {', '.join(VERSIONS)}")
+    if given["width"] % given["head_size"]:
+        _damaged(path, "head_size does not divide width")
+    if 3 * given["layers"] != arrays:
+        _damaged(path, f"the file has {arrays} arrays, {given['layers']} layers need {3 * given['layers']}")
+    return Config(**given)
 
 
-def from_rwkv(layout: StateLayout, arrays: Sequence[Any], model: str, tokenizer: str) -> State:
-    """See `State.from_rwkv`."""
-    per = 5 if layout.config.version == "4" else 3
-    if len(arrays) != per * layout.config.layers:
-        raise StateError(
-            f"a state list for this model has {per * layout.config.layers} arrays, got {len(arrays)}; "
-            "it belongs to another model"
-        )
-    data = layout.zeros()
-    for i, layer in enumerate(layout.layers):
-        att, *wkv, ffn = (np.asarray(a, np.float32) for a in arrays[per * i : per * (i + 1)])
-        memory = np.stack(wkv) if per == 5 else _flip(layout, wkv[0])
-        for field, given in ((layer.att_x, att), (layer.wkv, memory), (layer.ffn_x, ffn)):
-            if given.size != field.size:
-                raise StateError(f"{field.name} has {given.size} numbers, this model needs {field.size}")
-            field.of(data)[...] = given.reshape(field.shape)
-    return State(layout, data, model, tokenizer, 0, chain.origin(data))
+def _data(layout: StateLayout, tensors: Mapping[str, Tensor], path: Path) -> np.ndarray:
+    """The numbers, once the file's own list of arrays has been found to be the layout's."""
+    wanted = {field.name: ("F32", field.shape) for field in layout.fields}
+    if {name: (tensor.format, tensor.shape) for name, tensor in tensors.items()} != wanted:
+        raise FormatError(f"{path}: the arrays do not fit the model the file describes; save the state again")
+    data = np.empty(layout.size, np.float32)
+    for field in layout.fields:
+        field.of(data)[...] = tensors[field.name].load()
+    return data
 
 
-def to_rwkv(state: State) -> list[np.ndarray]:
-    """See `State.to_rwkv`."""
-    out: list[np.ndarray] = []
-    for layer in state.layout.layers:
-        memory = layer.wkv.of(state.data)
-        middle = list(memory) if state.layout.config.version == "4" else [_flip(state.layout, memory)]
-        out += [np.array(a) for a in (layer.att_x.of(state.data), *middle, layer.ffn_x.of(state.data))]
-    return out
+def _checksum(text: str, data: np.ndarray) -> str:
+    """Over the description's characters, then the arrays in order, little-endian."""
+    digest = hashlib.sha256(text.encode())
+    digest.update(np.ascontiguousarray(data, "<f4").data)
+    return digest.hexdigest()
 
 
-def _flip(layout: StateLayout, memory: np.ndarray) -> np.ndarray:
-    """The package keeps RWKV-7's memory as head, value lane, key lane; ours is key lane first throughout."""
-    if layout.config.version != "7" or memory.ndim != 3:
-        return memory
-    return memory.transpose(0, 2, 1)
+def _is_whole(value: Any, low: int, high: int) -> bool:
+    return type(value) is int and low <= value < high
 
 
-def _digest(data: np.ndarray) -> str:
-    return hashlib.sha256(np.ascontiguousarray(data).data).hexdigest()
+def _is_name(value: Any) -> bool:
+    return isinstance(value, str) and len(value) <= 128 and value.isascii() and value.isprintable()
+
+
+def _is_chain(digits: str) -> bool:
+    return len(digits) == 2 * len(chain.START) and set(digits) <= set("0123456789abcdef")
+
+
+def _damaged(path: Path, why: str) -> NoReturn:
+    raise FormatError(f"{path}: the state's description is damaged ({why}); save the state again")

@@ -1,11 +1,13 @@
 """
 The surface of other packages, so that scripts written for them run with a changed import.
 
-`pipeline` is the text side of the `rwkv` package: PIPELINE and PIPELINE_ARGS.
+rwkv/  the `rwkv` package: RWKV, PIPELINE, PIPELINE_ARGS
+
+docs/compatibility.md says what differs.
 """
 
 from __future__ import annotations
 
-from rookery.compat.pipeline import PIPELINE, PIPELINE_ARGS
+from rookery.compat.rwkv import PIPELINE, PIPELINE_ARGS, RWKV
 
-__all__ = ["PIPELINE", "PIPELINE_ARGS"]
+__all__ = ["PIPELINE", "PIPELINE_ARGS", "RWKV"]

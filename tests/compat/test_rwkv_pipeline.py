@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from goldens import FOLDER
 
-from rookery.compat import PIPELINE, PIPELINE_ARGS
+from rookery.compat.rwkv import PIPELINE, PIPELINE_ARGS
 from rookery.errors import NumericError, SettingsError, TokenError, UnsupportedError
 
 RECORDED = json.loads((FOLDER / "pipeline.json").read_text(encoding="utf-8"))
