@@ -128,7 +128,7 @@ def test_strategies_are_the_packages() -> None:
     match = re.search(r'STRATEGY_REGEX = r"(.*)"', source)
     assert match is not None
     theirs = re.compile(match[1])
-    pieces = "cuda|:1|cpu|mps|dml| | |fp16|fp32|bf16|i8|i3| *|10|+|->|".split("|")
+    pieces = ["cuda", ":1", "cpu", "mps", " ", " ", "fp16", "fp32", "bf16", "i8", "i3", " *", "10", "+", "->", ""]
     likely = ["cpu fp32", "cuda:0 fp16i8 *10+", " -> ", "->", "mps bf16 *3", " "]
     chance = random.Random(4)
     accepted = 0

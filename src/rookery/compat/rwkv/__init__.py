@@ -5,7 +5,6 @@ model.py     RWKV: a model whose states are lists of arrays
 utils.py     where scripts look for PIPELINE; it is in pipeline.py
 pipeline.py  PIPELINE and PIPELINE_ARGS: text in, text out
 strategy.py  the package's strategy strings
-statelist.py the package's state lists
 
 Arrays are numpy's where the package has torch tensors; nothing here imports torch.
 """

@@ -18,9 +18,9 @@ import numpy as np
 import numpy.typing as npt
 
 from rookery.compat.rwkv import strategy as strategies
-from rookery.compat.rwkv.statelist import StateLists
 from rookery.errors import TokenError, UnsupportedError
 from rookery.model import Model, load
+from rookery.otherstates import rwkv_numbers, rwkv_views
 from rookery.tokenizer import Tokenizer
 from rookery.weights import Tensor
 
@@ -63,13 +63,12 @@ class RWKV:
         self.n_layer, self.n_embd = self.args.n_layer, self.args.n_embd
         self.n_head, self.head_size = self.args.n_head, self.args.head_size
         self.w = self.z = _Weights(self.model.checkpoint.tensors)
-        self._lists = StateLists(self.model.layout)
         if verbose:
             print(f"Model detected: v{self.version:.1f}, {self.n_layer} layers, width {self.n_embd}")
 
     def generate_zero_state(self) -> list[np.ndarray]:
         """The state before any token, without a tuned initial state."""
-        return self._lists.views(self.model.layout.zeros())
+        return rwkv_views(self.model.layout, self.model.layout.zeros())
 
     def forward(
         self, tokens: int | Sequence[int] | npt.ArrayLike, state: list[Any] | None, full_output: bool = False
@@ -83,11 +82,12 @@ class RWKV:
         state.  As in the package, up to v6 that is the list given, its elements exchanged; v7 leaves that list alone.
         """
         ids = self.model.check_tokens(_ids(tokens))
-        flat = self.model.initial.data.copy() if state is None else self._lists.flat(state)
+        layout = self.model.layout
+        flat = self.model.initial.data.copy() if state is None else rwkv_numbers(layout, state)
         every = full_output and len(ids) > 1
         wanted = np.arange(0 if every else len(ids) - 1, len(ids), dtype=np.int32)
         logits = self.model.executor.run(ids, [len(ids)], [flat], wanted)
-        views = self._lists.views(flat)
+        views = rwkv_views(layout, flat)
         if isinstance(state, list) and self.version < 7:
             state[:] = views
             views = state
