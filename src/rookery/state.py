@@ -51,6 +51,10 @@ class State:
             object.__setattr__(self, "data", self.data.copy())
             self.data.flags.writeable = False
 
+    def __reduce__(self) -> tuple[type[State], tuple[Any, ...]]:
+        """Pickles and deep copies are built anew, so that they are immutable too."""
+        return State, (self.layout, self.data, self.model, self.tokenizer, self.count, self.chain)
+
     def __repr__(self) -> str:
         return f"State(RWKV-{self.layout.config.version}, {self.count} tokens, {self.data.nbytes / 2**20:.2f} MiB)"
 
