@@ -29,9 +29,9 @@ def words(vocab: int) -> WorldTokenizer:
 
 @functools.cache
 def model_of(name: str, executor: str = "native") -> Model:
-    """A golden model; v7-bytes has a vocabulary of bytes, the others one of words."""
+    """A golden model on one thread; v7-bytes has a vocabulary of bytes, the others one of words."""
     golden = load_golden(name)
     tokenizer = words(golden.config_hint.vocab)
     if name == "v7-bytes":
         tokenizer = WorldTokenizer({byte + 1: bytes([byte]) for byte in range(256)}, "bytes")
-    return rookery.load(golden.checkpoint_path, tokenizer=tokenizer, executor=executor)
+    return rookery.load(golden.checkpoint_path, tokenizer=tokenizer, executor=executor, threads=1)

@@ -57,6 +57,8 @@ class StateCache:
                 logits = old.logits if logits is None else logits
             entry = Entry(state, logits)
             if entry.nbytes > self.budget:
+                entry = Entry(state, None)
+            if entry.nbytes > self.budget:
                 return
             self._entries[key] = entry
             self.nbytes += entry.nbytes

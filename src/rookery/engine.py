@@ -36,13 +36,14 @@ class Scheduler:
     """Steps a set of generations together.
 
     slots: generations in a call at most; the others wait.
-    rows:  rows in a call at most, so that a long prompt does not hold up replies for long.
+    rows:  rows in a call at most, so that a long prompt does not hold up replies for long; one for each slot at
+           least, so that nobody waits for ever.
     cache: where states of read prompts are kept and looked for, or None.
     """
 
     def __init__(self, model: Model, *, slots: int = 32, rows: int = STRIDE, cache: StateCache | None = None) -> None:
-        if slots < 1 or rows < 1:
-            raise SettingsError(f"slots={slots}, rows={rows}: both must be at least 1")
+        if slots < 1 or rows < slots:
+            raise SettingsError(f"slots={slots}, rows={rows}: expected at least one slot, and a row for each")
         self.model, self.slots, self.rows, self.cache = model, slots, rows, cache
         self.waiting: deque[Generation] = deque()
         self.active: list[Generation] = []
@@ -68,7 +69,10 @@ class Scheduler:
         batch = self._batch()
         if not batch:
             return
-        logits = self._run(batch)
+        try:
+            logits = self._run(batch)
+        except Exception as error:  # the model itself failed: nobody can go on
+            return self.drop(error)
         row = 0
         for generation, tokens in batch:
             wanted = generation.wants_logits(len(tokens))
@@ -105,7 +109,8 @@ class Scheduler:
         ends = np.cumsum(lengths) - 1
         wanted = [end for (g, tokens), end in zip(batch, ends, strict=True) if g.wants_logits(len(tokens))]
         ids = np.fromiter((t for _, tokens in batch for t in tokens), np.int32)
-        return self.model.executor.run(ids, lengths, [g.data for g, _ in batch], np.asarray(wanted, np.int32))
+        logits = self.model.executor.run(ids, lengths, [g.data for g, _ in batch], np.asarray(wanted, np.int32))
+        return np.asarray(logits, np.float32)  # the oracle's are float64
 
 
 class StatePool:
@@ -153,7 +158,7 @@ class Engine:
     def __init__(self, model: Model, *, slots: int = 32, cache: StateCache | None = None) -> None:
         self.model = model
         self.cache = cache if cache is not None else StateCache()
-        self._scheduler = Scheduler(model, slots=slots, cache=self.cache)
+        self._scheduler = Scheduler(model, slots=slots, rows=max(slots, STRIDE), cache=self.cache)
         self._incoming: deque[Generation] = deque()
         self._wake = threading.Condition()
         self._closing = False
@@ -213,5 +218,5 @@ class Engine:
                         return
             try:
                 scheduler.step()
-            except Exception as error:  # the model itself failed: nobody in this batch can go on
+            except Exception as error:  # nobody must wait for ever, whatever went wrong
                 scheduler.drop(error)

@@ -88,7 +88,7 @@ class Generation:
 
     text:   everything kept so far.  tokens: every token chosen.
     finish: None while it goes on.  stop: what stopped it.  error: what went wrong, if anything did.
-    state:  once finished: exactly the state after the prompt and the kept text.
+    state:  once finished: exactly the state after the prompt and the kept text; None after an error.
     prompt_tokens, cached_tokens: how many tokens the prompt has, and how many were not read again.
     """
 
@@ -183,7 +183,7 @@ class Generation:
     def next_rows(self, limit: int, stride: int) -> list[int]:
         """The tokens to read next, at most `limit`, ending where the cache wants a state: at multiples of `stride`."""
         to_boundary = stride - (self._start.count + len(self._fed)) % stride
-        return self._todo[: max(1, min(limit, to_boundary if self._cache else limit))]
+        return self._todo[: max(1, min(limit, limit if self._cache is None else to_boundary))]
 
     def ready(self) -> bool:
         """Take what needs no reading: a cancellation, or logits that the cache had.  False when nothing is left."""
@@ -283,14 +283,15 @@ class Generation:
 
     def _emit(self, piece: Piece) -> None:
         self.text += piece.text
+        self.finish = piece.finish  # after the text is whole, before anyone can see the piece
         self._pieces.put(piece)
 
     def _end(self, reason: str) -> None:
-        self.state = self._now()
-        if self._cache is not None and reason != "error":
-            self._cache.put(self.state)
+        if reason != "error":
+            self.state = self._now()
+            if self._cache is not None:
+                self._cache.put(self.state)
         held = self._matcher.finish() if self.stop is None else b""
-        self.finish = reason
         self._emit(Piece(self._utf8.decode(held, final=True), finish=reason))
 
     def _now(self) -> State:

@@ -50,7 +50,7 @@ class NumpyOps:
         return self.group_norm(x, n, 1, 1e-5)
 
     def group_norm(self, x: Array, n: Any, heads: int, eps: float) -> Array:
-        y = x.reshape(len(x), heads, -1)
+        y = x.reshape(len(x), heads, x.shape[-1] // heads)  # -1 would not do: no rows at all are wanted at times
         y = (y - y.mean(-1, keepdims=True)) / np.sqrt(y.var(-1, keepdims=True) + eps)
         return y.reshape(x.shape) * n.weight + n.bias
 
