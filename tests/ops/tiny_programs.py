@@ -82,10 +82,11 @@ class norm:
     bias: np.ndarray
 
 
-def program(build: Build, x: np.ndarray, setup: Setup, **passes: bool) -> tuple[Program, Any]:
-    """The recorded program and a runner for it."""
+def program(build: Build, x: np.ndarray | Tensor, setup: Setup, **passes: bool) -> tuple[Program, Any]:
+    """The recorded program and a runner for it; token t is row t of `x`."""
     recorder = Recorder()
-    result = build(recorder, recorder.embed(stored("F32", x)), *_fields(setup))
+    embedding = x if isinstance(x, Tensor) else stored("F32", x)
+    result = build(recorder, recorder.embed(embedding), *_fields(setup))
     recorded = recorder.finish(result[0] if isinstance(result, tuple) else result, **passes)
     runner = _native.Runner(setup.table, setup.threads)
     _transfer(recorded, runner, None)
