@@ -162,7 +162,8 @@ void bind_program(nb::module_& m) {
       .def("embedding", &Runner::embedding)
       .def("op", &Runner::op)
       .def("finish", &Runner::finish)
-      .def("run", &Runner::run)
+      // states and logits are written to, so a converted copy would lose them
+      .def("run", &Runner::run, "tokens"_a, "lengths"_a, "states"_a.noconvert(), "wanted"_a, "logits"_a.noconvert())
       .def("value", &Runner::value)
       .def("profile", &Runner::profile)
       .def_prop_ro("nanoseconds", &Runner::nanoseconds)
