@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -71,7 +72,7 @@ def parts(o: Any, x: Any, sizes: Sequence[int]) -> list[Any]:
     """Cut the columns of a value into parts of these sizes, in any executor."""
     whole = np.eye(sum(sizes), dtype=np.float32)
     starts = np.cumsum([0, *sizes])
-    return [o.linear(x, leaf(o, stored("F32", whole[a:b]))) for a, b in zip(starts, starts[1:], strict=False)]
+    return [o.linear(x, leaf(o, stored("F32", whole[a:b]))) for a, b in pairwise(starts)]
 
 
 @dataclass(frozen=True, slots=True)
