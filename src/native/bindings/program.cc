@@ -94,6 +94,7 @@ class Runner {
     int begin = 0;
     for (size_t i = 0; i < lengths.size(); ++i) {
       require(lengths[i] > 0 && states[i].size() == size_t(state_size_), "a segment is empty or its state too short");
+      require(lengths[i] <= call.count - begin, "the segment lengths do not add up to the tokens");
       call.segments.push_back({begin, begin + lengths[i], states[i].data()});
       begin += lengths[i];
     }
