@@ -46,7 +46,7 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     "lengths too short": ({"lengths": [1, 2]}, "do not add up"),
     "lengths too long": ({"lengths": [2, 3]}, "do not add up"),
     "an empty segment": ({"lengths": [0, 4]}, "empty"),
-    "a negative segment": ({"lengths": [5, -1]}, "empty"),
+    "a negative segment": ({"lengths": [-1, 5]}, "empty"),
     "lengths that overflow": ({"lengths": [2**31 - 1, 2**31 - 1]}, "do not add up"),
     "a state too few": ({"states": [SMALL.layout.zeros()]}, "one state per segment"),
     "a state too short": ({"states": [SMALL.layout.zeros(), SMALL.layout.zeros()[:-1]]}, "too short"),
