@@ -12,5 +12,8 @@ native:
     cmake --build build/dev
     cmake --install build/dev --prefix src
 
+ci:
+    .ci/run
+
 size:
     python scripts/size.py

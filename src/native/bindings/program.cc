@@ -94,6 +94,7 @@ class Runner {
     int begin = 0;
     for (size_t i = 0; i < lengths.size(); ++i) {
       require(lengths[i] > 0 && states[i].size() == size_t(state_size_), "a segment is empty or its state too short");
+      require(lengths[i] <= call.count - begin, "the segment lengths do not add up to the tokens");
       call.segments.push_back({begin, begin + lengths[i], states[i].data()});
       begin += lengths[i];
     }
@@ -162,7 +163,8 @@ void bind_program(nb::module_& m) {
       .def("embedding", &Runner::embedding)
       .def("op", &Runner::op)
       .def("finish", &Runner::finish)
-      .def("run", &Runner::run)
+      // states and logits are written to, so a converted copy would lose them
+      .def("run", &Runner::run, "tokens"_a, "lengths"_a, "states"_a.noconvert(), "wanted"_a, "logits"_a.noconvert())
       .def("value", &Runner::value)
       .def("profile", &Runner::profile)
       .def_prop_ro("nanoseconds", &Runner::nanoseconds)

@@ -257,6 +257,7 @@ void head_sum(const float* x, float* y, int lanes, int h0, int h1) {
 // ---------------------------------------------------------------- elementwise
 
 // e^x to about 1 ulp: x = n ln 2 + f, |f| <= ln 2 / 2, a polynomial for e^f, and n put into the exponent.
+// Results below 2^-125 may be zero, above e^88.72 they are infinite.
 inline vf exp_(vf x) {
   vf c = x < -87.33f ? splat(-87.33f) : x;
   c = c > 88.72f ? splat(88.72f) : c;

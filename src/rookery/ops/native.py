@@ -62,7 +62,7 @@ class NativeExecutor:
             program.buffer_widths,
             program.result,
             config.width,
-            config.head_size,
+            1 if config.version == "4" else config.head_size,  # RWKV-4's channels are independent
             layout.size,
             block_rows,
         )

@@ -134,7 +134,7 @@ class Recorder:
 
     def __init__(self) -> None:
         self.program = Program()
-        self._matrices: dict[str | int, int] = {}
+        self._matrices: dict[tuple[str, str | int], int] = {}
 
     def emit(
         self, name: str, columns: int, inputs: Iterable[Symbol] = (), vectors: Iterable[np.ndarray] = (), **more: Any
@@ -148,21 +148,29 @@ class Recorder:
         program.ops.append(Op(name, out.id, tuple(i.id for i in inputs), at, **more))
         return out
 
-    def _matrix(self, w: Tensor) -> int:
-        key = w.name or id(w)
+    def finish(self, result: Symbol, *, stage: bool = True, pack: bool = True) -> Program:
+        """The program whose logits are `result`, its ops in stages and its values in buffers."""
+        self.program.result = result.id
+        _stage(self.program, reorder=stage)
+        _pack(self.program, share=pack)
+        return self.program
+
+    def _matrix(self, w: Tensor, use: str) -> int:
+        """A matrix used twice is kept once; an embedding keeps its stored form, which `linear` cannot use."""
+        key = (use, w.name or id(w))
         if key not in self._matrices:
             self._matrices[key] = len(self.program.matrices)
             self.program.matrices.append(w)
         return self._matrices[key]
 
     def embed(self, w: Tensor) -> Symbol:
-        return self.emit("embed", w.shape[1], matrix=self._matrix(w))
+        return self.emit("embed", w.shape[1], matrix=self._matrix(w, "embed"))
 
     def take(self, x: Symbol) -> Symbol:
         return self.emit("take", x.columns, (x,))
 
     def linear(self, x: Symbol, w: Tensor) -> Symbol:
-        return self.emit("linear", w.shape[0], (x,), matrix=self._matrix(w))
+        return self.emit("linear", w.shape[0], (x,), matrix=self._matrix(w, "linear"))
 
     def _elementwise(self, name: str, x: Any) -> Any:
         if isinstance(x, Symbol):
@@ -216,11 +224,7 @@ def record(layout: StateLayout, p: Any, *, stage: bool = True, pack: bool = True
     recorder = Recorder()
     states = [SimpleNamespace(**vars(layer)) for layer in layout.layers]
     result = forward(recorder, definition(layout.config.version), p, states)
-    program = recorder.program
-    program.result = result.id
-    _stage(program, reorder=stage)
-    _pack(program, share=pack)
-    return program
+    return recorder.finish(result, stage=stage, pack=pack)
 
 
 def _stage(program: Program, reorder: bool) -> None:

@@ -1,0 +1,146 @@
+"""
+The native matrix product, under every kernel table, against numpy in float64: every weight format, odd sizes, every
+number of rows that the kernel cuts differently.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from tiny_programs import EPS, FORMS, TABLES, Setup, agree, leaf, program, reference, run, stored
+
+from rookery import _native
+from rookery.quant import FORMATS
+from rookery.quant.layouts import LAYOUTS
+from rookery.weights import Tensor
+
+DENSE = ["F32", "F16", "BF16"]
+# tiles take 8, 4, 2 or 1 rows, blocks of 128 rows go together
+ROWS = [1, 2, 3, 4, 5, 7, 8, 9, 13, 127, 128, 129, 130]
+
+pytestmark = pytest.mark.parametrize("table", TABLES)
+
+
+def rng(seed: int = 0) -> np.random.Generator:
+    return np.random.default_rng(seed)
+
+
+def floats(*shape: int, seed: int = 0) -> np.ndarray:
+    return rng(seed).normal(size=shape).astype(np.float32)
+
+
+def weight(format: str, rows: int, columns: int, seed: int = 1) -> Tensor:
+    """Random numbers encoded, or random bytes with moderate scales where rookery only reads the format."""
+    kind = FORMATS[format]
+    if kind.encode is not None:
+        return stored(format, kind.encode(floats(rows, columns, seed=seed)), (rows, columns))
+    shape = (rows, columns // kind.block * kind.nbytes)
+    blocks = rng(seed).integers(0, 256, shape, np.uint8).view(LAYOUTS[format])
+    for name in ("d", "dmin"):
+        if name in (LAYOUTS[format].names or ()):
+            blocks[name] = rng(seed + 1).uniform(-0.01, 0.01, blocks[name].shape)
+    return stored(format, blocks.view(np.uint8).reshape(shape), (rows, columns))
+
+
+def product(w: Tensor) -> Any:
+    return lambda o, x: o.linear(x, leaf(o, w))
+
+
+def bound(x: np.ndarray, w: Tensor) -> np.ndarray:
+    """
+    Adding `columns` products in a row: EPS sqrt(columns) times the sum of their magnitudes.  In block formats each
+    number is scale * code + minimum rounded once, where the decoder rounds twice: EPS times the largest of them.
+    """
+    size = np.abs(w.numpy().astype(np.float64))
+    total = np.abs(x).astype(np.float64) @ size.T
+    twice = 0 if w.format in DENSE else 2 * size.max() * np.abs(x).sum(-1, keepdims=True)
+    return EPS * (np.sqrt(w.shape[1]) * total + twice) + 1e-30
+
+
+@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("rows", ROWS)
+def test_formats_and_rows(table, format, rows):
+    w = weight(format, 67, 512)
+    x = floats(rows, 512)
+    got, _ = run(product(w), x, Setup(table))
+    want, _ = reference(product(w), x, Setup(table))
+    agree(got, want, bound(x, w))
+
+
+@pytest.mark.parametrize("format", DENSE)
+@pytest.mark.parametrize(("outputs", "inputs"), [(1, 1), (1, 127), (31, 129), (32, 128), (33, 2), (97, 257), (300, 17)])
+@pytest.mark.parametrize("rows", [1, 9])
+def test_odd_shapes(table, format, outputs, inputs, rows):
+    w = weight(format, outputs, inputs)
+    x = floats(rows, inputs)
+    got, _ = run(product(w), x, Setup(table))
+    want, _ = reference(product(w), x, Setup(table))
+    agree(got, want, bound(x, w))
+
+
+@pytest.mark.parametrize("format", [name for name in FORMATS if name not in DENSE])
+@pytest.mark.parametrize("outputs", [1, 32, 33])
+@pytest.mark.parametrize("blocks", [1, 3])
+def test_odd_block_shapes(table, format, outputs, blocks):
+    w = weight(format, outputs, blocks * FORMATS[format].block)
+    x = floats(5, w.shape[1])
+    got, _ = run(product(w), x, Setup(table))
+    want, _ = reference(product(w), x, Setup(table))
+    agree(got, want, bound(x, w))
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_a_row_has_the_same_bits_in_any_company(table, format):
+    w = weight(format, 161, 256)
+    x = floats(130, 256)
+    whole, _ = run(product(w), x, Setup(table))
+    for rows in ROWS:
+        some, _ = run(product(w), x[-rows:], Setup(table))
+        np.testing.assert_array_equal(some, whole[-rows:])
+    for threads, block_rows in FORMS:
+        again, _ = run(product(w), x, Setup(table, threads=threads, block_rows=block_rows))
+        np.testing.assert_array_equal(again, whole)
+
+
+@pytest.mark.parametrize("format", DENSE)
+@pytest.mark.parametrize("rows", [33, 1])
+def test_every_number_is_read_exactly(table, format, rows):
+    """Times the identity: each result is one stored number, whatever its magnitude."""
+    numbers = np.geomspace(1e-8, 6e4, 33 * 35).reshape(33, 35) * np.where(np.arange(35) % 2, 1, -1)
+    kind = FORMATS[format]
+    w = stored(format, kind.encode(numbers.astype(np.float32)))
+    x = np.eye(35, dtype=np.float32)[:rows]
+    got, _ = run(product(w), x, Setup(table))
+    np.testing.assert_array_equal(got, w.numpy().T[:rows])
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_the_embedding_reads_every_format_exactly(table, format):
+    w = weight(format, 9, 256)
+    tokens = np.array([8, 0, 8, 3], np.int32)
+    _, runner = program(lambda o, x: x * 1.0, w, Setup(table))
+    logits = np.empty((4, 256), np.float32)
+    runner.run(tokens, [4], [np.zeros(0, np.float32)], np.arange(4, dtype=np.int32), logits)
+    np.testing.assert_array_equal(logits, w.numpy()[tokens])
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_one_bad_row_leaves_the_others_alone(table, bad):
+    w, x = weight("F32", 40, 64), floats(9, 64)
+    clean, _ = run(product(w), x, Setup(table))
+    x[4, 7] = bad
+    got, _ = run(product(w), x, Setup(table))
+    assert not np.isfinite(got[4]).any()
+    np.testing.assert_array_equal(np.delete(got, 4, 0), np.delete(clean, 4, 0))
+
+
+def test_data_of_the_wrong_size_is_refused(table):
+    del table
+    with pytest.raises(ValueError, match="wrong size"):
+        _native.pack(0, 3, 5, np.zeros(59, np.uint8))
+    with pytest.raises(ValueError, match="whole number of blocks"):
+        _native.pack(8, 3, 33, np.zeros(102, np.uint8))
+    with pytest.raises(ValueError, match="no such weight format"):
+        _native.pack(99, 3, 5, np.zeros(60, np.uint8))
