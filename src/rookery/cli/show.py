@@ -97,7 +97,7 @@ def _print(about: dict[str, Any]) -> None:
         print_table(("type", "tensors", "numbers", "size"), rows)
     if about.get("metadata"):
         click.echo()
-        print_facts((f"metadata {key}", value) for key, value in about["metadata"].items())
+        print_facts((f"metadata {key}", _one_line(value)) for key, value in about["metadata"].items())
     if "tensor_list" in about:
         click.echo()
         tensors = about["tensor_list"]
@@ -138,6 +138,10 @@ def _facts(about: dict[str, Any]) -> list[tuple[str, Any]]:
         ("of model", get("model")),
         ("chain", get("chain")),
     ]
+
+
+def _one_line(value: Any) -> Any:
+    return value.replace("\n", "\\n") if isinstance(value, str) else value
 
 
 def _tokenizer(about: dict[str, Any]) -> str | None:
