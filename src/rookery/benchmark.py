@@ -75,8 +75,9 @@ def bench(model: Model, settings: Settings, peer: Peer | None = None) -> dict[st
     many threads.  With a peer also "peer" and "ratios", ours over its medians.
     """
     actions = dict(_actions(model, settings))
-    actions["read_bytes_per_s"] = lambda: read_bandwidth(model.executor.threads)
     memory = resident_bytes()
+    large = np.ones(_BANDWIDTH_BYTES // 4, np.float32)
+    actions["read_bytes_per_s"] = lambda: read_bandwidth(large, model.executor.threads)
     prompt, steps = _tokens(model, settings)
     if peer is not None:
         actions["peer prefill"] = lambda: len(prompt) / peer.prefill(prompt)
@@ -135,13 +136,12 @@ def _summary(spreads: dict[str, Spread], settings: Settings) -> dict[str, Any]:
 
 
 def _traffic(model: Model, spreads: dict[str, Spread]) -> dict[str, Any]:
-    """What a generated token reads, and how close to plain reading that comes."""
+    """What a generated token reads: the packed matrices, and its state, which is also written."""
     packed = int(getattr(model.executor, "nbytes", 0))
     if not packed:
         return {}
     nbytes = packed + 2 * model.initial.data.nbytes
-    share = spreads["decode"].median * nbytes / spreads["read_bytes_per_s"].median
-    return {"bytes_per_token": nbytes, "share_of_bandwidth": share}
+    return {"bytes_per_token": nbytes, "decode_bytes_per_s": nbytes * spreads["decode"].median}
 
 
 def _against(spreads: dict[str, Spread]) -> dict[str, Any]:
@@ -152,17 +152,15 @@ def _against(spreads: dict[str, Spread]) -> dict[str, Any]:
     }
 
 
-def read_bandwidth(threads: int) -> float:
-    """Bytes per second that `threads` numpy sums read from memory: a floor for what the machine can do."""
-    if not _arrays:
-        _arrays.append(np.ones(_BANDWIDTH_BYTES // 4, np.float32))
-    parts = np.array_split(_arrays[0], threads)
+def read_bandwidth(large: np.ndarray, threads: int) -> float:
+    """Bytes per second that `threads` numpy sums read: a floor for what the machine can do.
+
+    large: float32, larger than the caches and written before, so that its pages are there.
+    """
+    parts = np.array_split(large, threads)
     with ThreadPoolExecutor(threads) as pool:
         seconds = _timed(lambda: list(pool.map(np.sum, parts)))
-    return _BANDWIDTH_BYTES / seconds
-
-
-_arrays: list[np.ndarray] = []  # made once: fresh pages would be measured otherwise
+    return large.nbytes / seconds
 
 
 def load_timed(path: str | Path, threads: int = 0) -> tuple[Model, float]:

@@ -15,7 +15,7 @@ from rookery.config import Config
 from rookery.errors import RookeryError
 from rookery.fingerprint import fingerprint
 from rookery.formats import Checkpoint, Tensor
-from rookery.formats.sizes import bytes_on_disk, count, stored_bytes
+from rookery.formats.sizes import bytes_on_disk, count, total_bytes
 from rookery.layout import StateLayout
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def describe_model(checkpoint: Checkpoint) -> dict[str, Any]:
     """Everything about an opened checkpoint except its tensors one by one."""
     config = config_of(checkpoint)
     tensors = checkpoint.tensors
-    numbers, stored = count(tensors.values()), stored_bytes(tensors.values())
+    numbers, stored = count(tensors.values()), total_bytes(tensors.values())
     return {
         "path": str(checkpoint.path),
         "format": checkpoint.format,
@@ -102,7 +102,7 @@ def formats(tensors: Any) -> dict[str, dict[str, int]]:
     for tensor in tensors:
         by_name.setdefault(tensor.format, []).append(tensor)
     rows = {
-        name: {"tensors": len(group), "numbers": count(group), "bytes": stored_bytes(group)}
+        name: {"tensors": len(group), "numbers": count(group), "bytes": total_bytes(group)}
         for name, group in by_name.items()
     }
     return dict(sorted(rows.items(), key=lambda item: -item[1]["bytes"]))
@@ -115,7 +115,7 @@ def estimated_memory(checkpoint: Checkpoint) -> int:
     mapped file; only rows that are used are read.  The interpreter and libraries (about 50 MiB) come on top.
     """
     config = config_of(checkpoint)
-    weights = stored_bytes(tensor for name, tensor in checkpoint.tensors.items() if name != "emb.weight")
+    weights = total_bytes(tensor for name, tensor in checkpoint.tensors.items() if name != "emb.weight")
     values = _CALL_ROWS * (24 * config.width + 2 * config.ffn)
     return weights + 4 * (StateLayout(config).size + values + config.vocab)
 
@@ -136,7 +136,7 @@ def tensor_rows(checkpoint: Checkpoint) -> list[dict[str, Any]]:
     """Name, shape, element type and bytes of every tensor, tuned states included."""
     named = checkpoint.tensors | checkpoint.initial_state
     return [
-        {"name": name, "shape": list(t.shape), "format": t.format, "bytes": stored_bytes([t])}
+        {"name": name, "shape": list(t.shape), "format": t.format, "bytes": total_bytes([t])}
         for name, t in named.items()
     ]
 
@@ -149,7 +149,7 @@ def program_of(checkpoint: Checkpoint) -> Program:
     from rookery.parameters import parameters
 
     config = config_of(checkpoint)
-    p = parameters(config, checkpoint.tensors, lambda name, tensor: replace(tensor.weight(), name=name))
+    p = parameters(config, checkpoint.tensors, lambda name, tensor: replace(tensor, name=name))
     return record(StateLayout(config), p)
 
 

@@ -182,7 +182,7 @@ def _differs(version: str, table: str) -> str | None:
     checkpoint = checked(random_model(make_config(version, **_SMALL), seed=3))
     config = checkpoint.config
     assert config is not None
-    p = parameters(config, checkpoint.tensors, lambda name, tensor: replace(tensor.weight(), name=name))
+    p = parameters(config, checkpoint.tensors, lambda name, tensor: replace(tensor, name=name))
     tokens = [7 * i % config.vocab for i in range(9)]
     with _forced(table):
         found = first_difference(StateLayout(config), p, tokens)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
-__all__ = ["resident_bytes"]
+__all__ = ["forget_peak", "resident_bytes"]
 
 
 def resident_bytes() -> dict[str, int]:
@@ -20,6 +21,12 @@ def resident_bytes() -> dict[str, int]:
     kib = {line.split(":")[0]: line.split()[1] for line in lines if line.endswith(" kB")}
     names = {"now": "VmRSS", "peak": "VmHWM", "anonymous": "RssAnon"}
     return {name: 1024 * int(kib[key]) for name, key in names.items() if key in kib}
+
+
+def forget_peak() -> None:
+    """Let "peak" begin anew, where the system can do that."""
+    with contextlib.suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")
 
 
 def _peak() -> int:

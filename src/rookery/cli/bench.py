@@ -67,9 +67,10 @@ def _run(path: Path, threads: int, settings: Settings, profile: bool, against: s
     from contextlib import ExitStack
 
     from rookery.benchmark import bench, load_timed, random_tokens
-    from rookery.memory import resident_bytes
+    from rookery.memory import forget_peak, resident_bytes
     from rookery.peer import Peer
 
+    forget_peak()
     before = resident_bytes()
     model, seconds = load_timed(path, threads)
     result: dict[str, Any] = {
@@ -102,7 +103,6 @@ def _logits_difference(model: Model, peer: Any) -> float:
 
 def _print(run: dict[str, Any]) -> None:
     memory = run["memory"]
-    share = f" ({run['share_of_bandwidth']:.0%} of plain reading)" if "share_of_bandwidth" in run else ""
     token = run.get("bytes_per_token")
     print_facts(
         [
@@ -110,7 +110,7 @@ def _print(run: dict[str, Any]) -> None:
             ("threads", f"{run['threads']}, {run['kernels']} kernels"),
             ("loaded in", f"{run['load_s']:.2f} s"),
             ("resident", f"{human_bytes(memory['now'])}, peak {human_bytes(memory['peak'])}" if "now" in memory else ""),
-            ("read per token", f"{human_bytes(token)}{share}" if token else ""),
+            ("read per token", f"{human_bytes(token)}, {run['decode_bytes_per_s'] / 1e9:.1f} GB/s" if token else ""),
             ("state", f"{human_bytes(run['state_bytes'])} per conversation, constant"),
         ]
     )

@@ -81,13 +81,13 @@ def _with_vocabulary(checkpoint: Checkpoint, format: str) -> Checkpoint:
 
 def _check_space(checkpoint: Checkpoint, target: Path, dtype: str | None) -> None:
     """SettingsError when the disk cannot hold the result, before anything is written."""
-    from rookery.formats.sizes import stored_bytes
+    from rookery.formats.sizes import total_bytes
     from rookery.quant import FORMATS
 
     folder = target.absolute().parent
     if not folder.is_dir() or (dtype is not None and dtype not in FORMATS):
         return  # save_checkpoint says what is wrong
-    need = int(_SPARE * stored_bytes((checkpoint.tensors | checkpoint.initial_state).values(), dtype))
+    need = int(_SPARE * total_bytes((checkpoint.tensors | checkpoint.initial_state).values(), dtype))
     free = shutil.disk_usage(folder).free
     if need > free:
         raise SettingsError(

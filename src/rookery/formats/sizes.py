@@ -6,9 +6,10 @@ import math
 from collections.abc import Iterable
 
 from rookery.formats.checkpoint import Checkpoint, Tensor
+from rookery.formats.lazy import DTYPES
 from rookery.quant import FORMATS
 
-__all__ = ["bytes_on_disk", "count", "stored_bytes"]
+__all__ = ["bytes_on_disk", "count", "total_bytes"]
 
 
 def count(tensors: Iterable[Tensor]) -> int:
@@ -16,7 +17,7 @@ def count(tensors: Iterable[Tensor]) -> int:
     return sum(math.prod(tensor.shape) for tensor in tensors)
 
 
-def stored_bytes(tensors: Iterable[Tensor], dtype: str | None = None) -> int:
+def total_bytes(tensors: Iterable[Tensor], dtype: str | None = None) -> int:
     """Bytes of the numbers as they are stored, or in `dtype`: whole blocks, the last of a row filled up."""
     return sum(_bytes(tensor.shape, dtype or tensor.format) for tensor in tensors)
 
@@ -30,6 +31,8 @@ def bytes_on_disk(checkpoint: Checkpoint) -> int:
 
 
 def _bytes(shape: tuple[int, ...], format: str) -> int:
+    if format in DTYPES:
+        return math.prod(shape) * DTYPES[format].itemsize
     kind = FORMATS[format]
     *rows, last = shape or (1,)
     return math.prod(rows) * -(-last // kind.block) * kind.nbytes
