@@ -33,7 +33,9 @@ GROWTH_LIMIT = 1 << 20  # bytes
 def main() -> None:
     options = _options()
     rows = [_measure(version, options) for version in options.versions.split(",")]
-    print(f"{'version':8}{'tokens':>9}{'resident, start':>18}{'end':>12}{'growth':>12}{'us/token, first':>18}{'last':>9}")
+    print(
+        f"{'version':8}{'tokens':>9}{'resident, start':>18}{'end':>12}{'growth':>12}{'us/token, first':>18}{'last':>9}"
+    )
     for row in rows:
         start, end = row["resident_start"], row["resident_end"]
         print(

@@ -22,7 +22,15 @@ if TYPE_CHECKING:
     from rookery.ops.record import Program
     from rookery.state import State
 
-__all__ = ["describe_model", "describe_state", "describe_tuned", "estimated_memory", "op_counts", "program_of", "tensor_rows"]
+__all__ = [
+    "describe_model",
+    "describe_state",
+    "describe_tuned",
+    "estimated_memory",
+    "op_counts",
+    "program_of",
+    "tensor_rows",
+]
 
 _CALL_ROWS = 128  # rows that go through the native program together
 _LONG = 200  # characters of a metadata value that are shown

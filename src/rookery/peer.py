@@ -45,7 +45,7 @@ class Peer:
         path = Path(self._folder.name, "model.pth")
         try:
             save_checkpoint(self._checkpoint, path, "pth", "F32")
-            self._errors = open(Path(self._folder.name, "errors"), "w+b")  # noqa: SIM115 - closed in __exit__
+            self._errors = open(Path(self._folder.name, "errors"), "w+b")
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "rookery.peer_process", str(path), str(self._threads)],
                 stdin=subprocess.PIPE,

@@ -109,7 +109,10 @@ def _print(run: dict[str, Any]) -> None:
             ("model", run["model"]),
             ("threads", f"{run['threads']}, {run['kernels']} kernels"),
             ("loaded in", f"{run['load_s']:.2f} s"),
-            ("resident", f"{human_bytes(memory['now'])}, peak {human_bytes(memory['peak'])}" if "now" in memory else ""),
+            (
+                "resident",
+                f"{human_bytes(memory['now'])}, peak {human_bytes(memory['peak'])}" if "now" in memory else "",
+            ),
             ("read per token", f"{human_bytes(token)}, {run['decode_bytes_per_s'] / 1e9:.1f} GB/s" if token else ""),
             ("state", f"{human_bytes(run['state_bytes'])} per conversation, constant"),
         ]

@@ -71,8 +71,8 @@ def _config(
         return released_config(version, size)
     if layers is None or width is None:
         raise SettingsError("give --layers and --width, or a released --size such as 0.1B")
-    sizes = {"layers": layers, "width": width, "vocab": 65536 if vocab is None else vocab, "ffn": ffn}
-    return make_config(version, **sizes, **({} if head_size is None else {"head_size": head_size}))
+    rows, lanes = 65536 if vocab is None else vocab, 64 if head_size is None else head_size
+    return make_config(version, layers=layers, width=width, vocab=rows, head_size=lanes, ffn=ffn)
 
 
 def _about(path: Path, config: Config) -> dict[str, Any]:

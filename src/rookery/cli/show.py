@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -101,8 +102,8 @@ def _print(about: dict[str, Any]) -> None:
     if "tensor_list" in about:
         click.echo()
         tensors = about["tensor_list"]
-        rows = [(t["name"], " x ".join(map(str, t["shape"])), t["format"], f"{t['bytes']:,}") for t in tensors]
-        print_table(("tensor", "shape", "type", "bytes"), rows)
+        listed = [(t["name"], " x ".join(map(str, t["shape"])), t["format"], f"{t['bytes']:,}") for t in tensors]
+        print_table(("tensor", "shape", "type", "bytes"), listed)
     if "program" in about:
         _print_program(about["program"])
 
@@ -113,40 +114,48 @@ def _formats(about: dict[str, Any]) -> list[tuple[str, dict[str, int]]]:
 
 def _facts(about: dict[str, Any]) -> list[tuple[str, Any]]:
     """Label and text of everything that has a line of its own."""
-    get = about.get
-    version = f"RWKV-{get('version')} {get('bird')}" if get("version") else None
-    numbers = get("parameters")
-    return [
-        ("file", get("path")),
-        ("format", get("format")),
-        ("version", version),
-        ("layers", get("layers")),
-        ("width", get("width")),
-        ("heads", f"{get('heads')} of {get('head_size')}" if get("heads") else None),
-        ("ranks", ", ".join(f"{name} {rank}" for name, rank in (get("ranks") or {}).items())),
-        ("ffn", get("ffn")),
-        ("vocabulary", get("vocab")),
-        ("tokenizer", _tokenizer(about)),
-        ("parameters", f"{numbers:,} ({human_count(numbers)})" if numbers else None),
-        ("bits per weight", f"{get('bits_per_weight'):.2f}" if get("bits_per_weight") else None),
-        ("size on disk", human_bytes(get("file_bytes"))),
-        ("tokens read", get("tokens")),
-        ("state", f"{human_bytes(get('state_bytes'))} per conversation, constant" if get("state_bytes") else None),
-        ("memory to run", f"about {human_bytes(get('memory_bytes'))}" if get("memory_bytes") else None),
-        ("tuned state", {True: "present", False: "none"}.get(get("tuned_state"))),
-        ("fingerprint", get("fingerprint")),
-        ("of model", get("model")),
-        ("chain", get("chain")),
-    ]
+    return [(label, say(about[key], about)) for label, key, say in _LINES if about.get(key) not in (None, "", {}, 0)]
+
+
+def _as_is(value: Any, _: dict[str, Any]) -> Any:
+    return value
+
+
+def _size(value: int, _: dict[str, Any]) -> str:
+    return human_bytes(value)
+
+
+def _vocabulary(value: str, about: dict[str, Any]) -> str:
+    return f"fingerprint {value[:12]}" if about["format"] == "state" else value
+
+
+# label, key of the description, how to say it
+_LINES: tuple[tuple[str, str, Callable[[Any, dict[str, Any]], Any]], ...] = (
+    ("file", "path", _as_is),
+    ("format", "format", _as_is),
+    ("version", "version", lambda version, about: f"RWKV-{version} {about['bird']}"),
+    ("layers", "layers", _as_is),
+    ("width", "width", _as_is),
+    ("heads", "heads", lambda heads, about: f"{heads} of {about['head_size']}"),
+    ("ranks", "ranks", lambda ranks, _: ", ".join(f"{name} {rank}" for name, rank in ranks.items())),
+    ("ffn", "ffn", _as_is),
+    ("vocabulary", "vocab", _as_is),
+    ("tokenizer", "tokenizer", _vocabulary),
+    ("parameters", "parameters", lambda count, _: f"{count:,} ({human_count(count)})"),
+    ("bits per weight", "bits_per_weight", lambda bits, _: f"{bits:.2f}"),
+    ("size on disk", "file_bytes", _size),
+    ("tokens read", "tokens", _as_is),
+    ("state", "state_bytes", lambda size, _: f"{human_bytes(size)} per conversation, constant"),
+    ("memory to run", "memory_bytes", lambda size, _: f"about {human_bytes(size)}"),
+    ("tuned state", "tuned_state", lambda *_: "present"),
+    ("fingerprint", "fingerprint", _as_is),
+    ("of model", "model", _as_is),
+    ("chain", "chain", _as_is),
+)
 
 
 def _one_line(value: Any) -> Any:
     return value.replace("\n", "\\n") if isinstance(value, str) else value
-
-
-def _tokenizer(about: dict[str, Any]) -> str | None:
-    words = about.get("tokenizer")
-    return f"fingerprint {words[:12]}" if words and about["format"] == "state" else words
 
 
 def _print_program(program: dict[str, Any]) -> None:

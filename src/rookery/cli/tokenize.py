@@ -158,9 +158,7 @@ def _print_json(tokenizer: Tokenizer, file: BinaryIO, short: bool) -> None:
     about: dict[str, object] = {"tokenizer": tokenizer.name, "count": len(ids), "ids": ids}
     if not short:
         given = [tokenizer.token_bytes(id) for id in ids]
-        about["tokens"] = [
-            {"id": id, "text": escaped(b), "hex": b.hex()} for id, b in zip(ids, given, strict=True)
-        ]
+        about["tokens"] = [{"id": id, "text": escaped(b), "hex": b.hex()} for id, b in zip(ids, given, strict=True)]
     print_json(about)
 
 
