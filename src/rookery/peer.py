@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -39,38 +40,32 @@ class Peer:
         self.about: dict[str, Any] = {}
 
     def __enter__(self) -> Peer:
-        assert self._checkpoint.config is not None  # open_checkpoint has filled it in
-        goose = self._checkpoint.config.version == "7"
-        self._folder = tempfile.TemporaryDirectory(prefix="rookery-peer-")
-        path = Path(self._folder.name, "model.pth")
-        try:
-            save_checkpoint(self._checkpoint, path, "pth", "F32")
-            self._errors = open(Path(self._folder.name, "errors"), "w+b")
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "rookery.peer_process", str(path), str(self._threads)],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=self._errors,
-                env={**os.environ, "RWKV_V7_ON": str(int(goose)), "RWKV_JIT_ON": "1", "RWKV_CUDA_ON": "0"},
-                text=True,
-            )
+        with ExitStack() as stack:
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="rookery-peer-")))
+            save_checkpoint(self._checkpoint, folder / "model.pth", "pth", "F32")
+            self._errors = stack.enter_context(open(folder / "errors", "w+b"))
+            self._process = stack.enter_context(self._started(folder / "model.pth"))
+            stack.callback(self._process.kill)
             self.about = self._answer()
-        except BaseException:
-            self._folder.cleanup()
-            raise
+            self._open = stack.pop_all()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        assert self._process.stdin is not None
-        self._process.stdin.close()
-        try:
-            self._process.wait(10)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-        self._errors.close()
-        self._folder.cleanup()
+        self._open.close()
+
+    def _started(self, model: Path) -> subprocess.Popen[str]:
+        assert self._checkpoint.config is not None  # open_checkpoint has filled it in
+        goose = self._checkpoint.config.version == "7"
+        return subprocess.Popen(
+            [sys.executable, "-m", "rookery.peer_process", str(model), str(self._threads)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._errors,
+            env={**os.environ, "RWKV_V7_ON": str(int(goose)), "RWKV_JIT_ON": "1", "RWKV_CUDA_ON": "0"},
+            text=True,
+        )
 
     def prefill(self, tokens: Sequence[int]) -> float:
         return float(self._ask("prefill", tokens)["seconds"])
@@ -85,11 +80,9 @@ class Peer:
 
     def _ask(self, what: str, tokens: Sequence[int]) -> dict[str, Any]:
         assert self._process.stdin is not None
-        try:
+        with suppress(BrokenPipeError):  # _answer says why
             self._process.stdin.write(json.dumps([what, list(tokens)]) + "\n")
             self._process.stdin.flush()
-        except BrokenPipeError:
-            pass  # _answer says why
         return self._answer()
 
     def _answer(self) -> dict[str, Any]:

@@ -89,3 +89,14 @@ def test_an_endless_conversation_takes_no_more_memory():
     (row,) = json.loads(done.stdout.splitlines()[-1])
     assert row["tokens"] == 2000
     assert row["resident_end"] - row["resident_start"] <= 1 << 20
+
+
+@pytest.mark.parametrize("dies", ["at once", "later"])
+def test_a_package_that_dies_is_reported(rookery, small, monkeypatch, tmp_path, dies):
+    """A stand-in for the child process."""
+    script = tmp_path / "child.py"
+    script.write_text("print('{}', flush=True); input()\n" * (dies == "later") + "raise SystemExit('it went wrong')\n")
+    monkeypatch.setattr(peer.importlib.util, "find_spec", lambda _: True)
+    start = subprocess.Popen
+    monkeypatch.setattr(subprocess, "Popen", lambda args, **more: start([sys.executable, script], **more))
+    rookery("bench", small, *FEW, "--against", "rwkv").failed("rwkv package stopped: it went wrong")
