@@ -26,7 +26,7 @@ from rookery.initialise import make_config, random_model
 from rookery.memory import resident_bytes
 from rookery.tokenizer import WorldTokenizer
 
-WARM_UP = 1000
+WARM_UP = 1000  # tokens; the conversation repeats them, so that every row of the mapped embedding it uses is there
 GROWTH_LIMIT = 1 << 20  # bytes
 
 
@@ -65,17 +65,17 @@ def _measure(version: str, options: argparse.Namespace) -> dict[str, Any]:
         return {"version": version, "tokens": options.tokens, **_walk(model, options.tokens)}
 
 
-def _walk(model: Model, count: int) -> dict[str, float]:
+def _walk(model: Model, count: int) -> dict[str, Any]:
     tenth = max(count // 10, 1)
-    tokens = random_tokens(model.config.vocab, 4096)
+    tokens = random_tokens(model.config.vocab, WARM_UP)
     state, first, last = None, [0.0] * tenth, [0.0] * tenth  # made before memory is measured
-    for i in range(WARM_UP):
-        _, state = model.forward([tokens[i % 4096]], state)
+    for token in tokens:
+        _, state = model.forward([token], state)
     gc.collect()
     before = resident_bytes()["now"]
     for i in range(count):
         start = time.perf_counter()
-        logits, state = model.forward([tokens[i % 4096]], state)
+        logits, state = model.forward([tokens[i % WARM_UP]], state)
         seconds = time.perf_counter() - start
         if i < tenth:
             first[i] = seconds
@@ -89,6 +89,7 @@ def _walk(model: Model, count: int) -> dict[str, float]:
     return {
         "resident_start": before,
         "resident_end": after,
+        "state_bytes": state.data.nbytes,
         "first_us": 1e6 * statistics.median(first),
         "last_us": 1e6 * statistics.median(last),
     }
