@@ -8,6 +8,7 @@ a progress bar, JSON output, one-sentence errors) is in `common`.
 from __future__ import annotations
 
 import importlib
+from typing import NoReturn
 
 import click
 
@@ -54,11 +55,20 @@ def cli() -> None:
 
 
 def main() -> None:
-    """The `rookery` command.  Errors of ours become one sentence on stderr and exit code 1."""
+    """The `rookery` command.  Errors of ours and of the system become one sentence on stderr and exit code 1."""
     try:
         cli.main(standalone_mode=True)
     except RookeryError as error:
-        click.echo(f"rookery: {error}", err=True)
-        raise SystemExit(1) from None
+        _fail(str(error))
     except BrokenPipeError:
         raise SystemExit(141) from None  # the reader of our output went away: 128 + SIGPIPE
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        _fail(f"{where}{error.strerror or error}")
+    except MemoryError:
+        _fail("not enough memory; close other programs, or use a smaller model")
+
+
+def _fail(sentence: str) -> NoReturn:
+    click.echo(f"rookery: {sentence}", err=True)
+    raise SystemExit(1) from None

@@ -24,7 +24,9 @@ from rookery.formats.lazy import reshaped, stacked, stored_bytes, transposed
 from rookery.formats.source import atomic
 from rookery.quant import FORMATS
 
-__all__ = ["write"]
+__all__ = ["DTYPES", "write"]
+
+DTYPES = tuple(name for name, kind in FORMATS.items() if kind.encode)
 
 CONTEXT_LENGTH = 1048576  # a number readers want; the models have no limit
 END_OF_TURN = b"\n\n"
@@ -54,7 +56,6 @@ class _Output:
 def write(
     checkpoint: Checkpoint,
     path: Path,
-    *,
     dtype: str | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> None:
@@ -69,9 +70,8 @@ def write(
     Raises UnsupportedError for other versions, SettingsError for an unknown dtype, NumericError when a number does
     not fit the type.
     """
-    if dtype is not None and (dtype not in FORMATS or FORMATS[dtype].encode is None):
-        known = ", ".join(name for name, kind in FORMATS.items() if kind.encode)
-        raise SettingsError(f"{dtype!r} is no type that can be written to GGUF; known: {known}")
+    if dtype is not None and dtype not in DTYPES:
+        raise SettingsError(f"{dtype!r} is no type that can be written to GGUF; known: {', '.join(DTYPES)}")
     shapes = {name: tensor.shape for name, tensor in checkpoint.tensors.items()}
     config = checkpoint.config or Config.infer(shapes, str(checkpoint.path))
     outputs = _outputs(checkpoint, config, dtype)

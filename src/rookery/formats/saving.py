@@ -9,9 +9,9 @@ from typing import Protocol, cast
 from rookery.errors import SettingsError
 from rookery.formats.check import checked
 from rookery.formats.checkpoint import Checkpoint
-from rookery.formats.stream import Progress
+from rookery.formats.stream import DENSE, Progress
 
-__all__ = ["WRITERS", "Writer", "save_checkpoint"]
+__all__ = ["WRITERS", "Writer", "dtypes", "format_of", "save_checkpoint"]
 
 # Modules, imported when the format is chosen.
 WRITERS = {
@@ -28,11 +28,13 @@ _SUFFIXES = {
     ".gguf": "gguf",
     "": "hf",
 }
-_DTYPES = ("F32", "F16", "BF16")
 
 
 class Writer(Protocol):
-    """What the module of a format that can be written offers."""
+    """What the module of a format that can be written offers.
+
+    A module whose files hold more than plain numbers lists what it can write in `DTYPES`.
+    """
 
     def write(self, checkpoint: Checkpoint, path: Path, dtype: str | None, progress: Progress | None) -> None:
         """Write a checked checkpoint; `path` appears whole or not at all."""
@@ -48,29 +50,35 @@ def save_checkpoint(
     """Write a model to `path`, one piece of a tensor in memory at a time.
 
     format:   a key of `WRITERS`; by default what the suffix says, a Hugging Face directory where there is none.
-    dtype:    "F32", "F16" or "BF16"; None keeps the type of each tensor.
+    dtype:    one of `dtypes(format)`: "F32", "F16", "BF16", and block formats for GGUF; None keeps each tensor's type.
     progress: called with (bytes written, bytes in all).
 
     SettingsError for an unknown format or dtype, NumericError for numbers the dtype cannot hold, UnsupportedError for
     what the format has no place for.  A file that was there before survives every error.
     """
     path = Path(path)
-    name = format or _guess(path)
-    if name not in WRITERS:
-        raise SettingsError(f"{path}: models cannot be written as {name!r}; known formats: {', '.join(WRITERS)}")
-    if dtype is not None and dtype not in _DTYPES:
-        raise SettingsError(f"unknown dtype {dtype!r}; known: {', '.join(_DTYPES)}")
+    name = format_of(path, format)
+    if dtype is not None and dtype not in dtypes(name):
+        raise SettingsError(f"{dtype!r} cannot be written as {name}; known: {', '.join(dtypes(name))}")
     if not path.absolute().parent.is_dir():
         raise SettingsError(f"{path}: the directory {path.absolute().parent} does not exist; create it first")
     writer = cast(Writer, importlib.import_module(WRITERS[name]))
     writer.write(checkpoint if checkpoint.config else checked(checkpoint), path, dtype, progress)
 
 
-def _guess(path: Path) -> str:
-    if path.is_dir():
-        return "hf"
-    if path.suffix.lower() not in _SUFFIXES:
+def format_of(path: Path, format: str | None = None) -> str:
+    """The key of `WRITERS` for a path: `format` if given, else what the suffix says; SettingsError if neither does."""
+    name = format or ("hf" if path.is_dir() else _SUFFIXES.get(path.suffix.lower()))
+    if name is None:
         raise SettingsError(
             f"{path}: the suffix {path.suffix!r} does not say which format to write; name one of {', '.join(WRITERS)}"
         )
-    return _SUFFIXES[path.suffix.lower()]
+    if name not in WRITERS:
+        raise SettingsError(f"{path}: models cannot be written as {name!r}; known formats: {', '.join(WRITERS)}")
+    return name
+
+
+def dtypes(format: str) -> tuple[str, ...]:
+    """The weight formats that a file format can be written in."""
+    own: tuple[str, ...] = getattr(importlib.import_module(WRITERS[format]), "DTYPES", DENSE)
+    return own

@@ -18,7 +18,7 @@ from rookery.formats import lazy
 from rookery.formats.checkpoint import Checkpoint, Tensor
 from rookery.quant import FORMATS
 
-__all__ = ["Part", "Progress", "Stream", "dense_parts"]
+__all__ = ["DENSE", "Part", "Progress", "Stream", "dense_parts"]
 
 Progress = Callable[[int, int], None]
 DENSE = ("F32", "F16", "BF16")

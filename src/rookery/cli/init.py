@@ -1,0 +1,102 @@
+"""`rookery init`: a new model, as training starts from, or with random weights for tests and benchmarks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from rookery.cli.common import json_option, print_json, progress
+from rookery.cli.tables import human_bytes, human_count
+from rookery.errors import SettingsError
+
+if TYPE_CHECKING:
+    from rookery.config import Config
+
+__all__ = ["command"]
+
+
+@click.command("init")
+@click.argument("path", type=click.Path(path_type=Path))
+@click.option("--version", default="7", show_default=True, help="4, 5.0, 5.1, 5.2, 6 or 7.")
+@click.option("--size", help="A released size such as 0.1B, in place of --layers and --width.")
+@click.option("--layers", type=int, help="Number of blocks.")
+@click.option("--width", type=int, help="Number of channels; a multiple of the head size.")
+@click.option("--vocab", type=int, help="Rows of the embedding; default 65536, the World vocabulary.")
+@click.option("--head-size", type=int, help="Lanes per head, from v5 on; default 64.")
+@click.option("--ffn", type=int, help="Channels inside the channel mix; default: the version's multiple of the width.")
+@click.option("--random", is_flag=True, help="Random weights that behave like trained ones, for tests and benchmarks.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Equal seeds give equal models.")
+@click.option("--dtype", default="F32", show_default=True, help="F32, F16 or BF16.")
+@click.option("--force", is_flag=True, help="Replace PATH if it exists.")
+@json_option
+def command(path: Path, random: bool, seed: int, dtype: str, force: bool, as_json: bool, **sizes: Any) -> None:
+    """Create a model.  The suffix of PATH decides the format: .pth, .safetensors, .gguf, or a Hugging Face directory.
+
+    Without --random the weights are those that training starts from; such a model predicts nothing yet.
+    """
+    from rookery.formats import save_checkpoint
+    from rookery.formats.saving import format_of
+    from rookery.initialise import initialise, random_model
+
+    config = _config(**sizes)
+    format = format_of(path)
+    if path.exists() and not force:
+        raise SettingsError(f"{path}: already exists; choose another name, or replace it with --force")
+    checkpoint = (random_model if random else initialise)(config, seed, dtype.upper())
+    with progress("Creating") as report:
+        save_checkpoint(checkpoint, path, format, None, report)
+    about = _about(path, config)
+    if as_json:
+        print_json(about)
+        return
+    _print(about, random)
+
+
+def _config(
+    version: str,
+    size: str | None,
+    layers: int | None,
+    width: int | None,
+    vocab: int | None,
+    head_size: int | None,
+    ffn: int | None,
+) -> Config:
+    from rookery.initialise import make_config, released_config
+
+    if size is not None:
+        if any(x is not None for x in (layers, width, vocab, head_size, ffn)):
+            raise SettingsError(f"--size {size} says all the sizes; leave the others out")
+        return released_config(version, size)
+    if layers is None or width is None:
+        raise SettingsError("give --layers and --width, or a released --size such as 0.1B")
+    rows, lanes = 65536 if vocab is None else vocab, 64 if head_size is None else head_size
+    return make_config(version, layers=layers, width=width, vocab=rows, head_size=lanes, ffn=ffn)
+
+
+def _about(path: Path, config: Config) -> dict[str, Any]:
+    from rookery.formats import open_checkpoint
+    from rookery.formats.sizes import bytes_on_disk, count
+
+    checkpoint = open_checkpoint(path)
+    return {
+        "path": str(path),
+        "format": checkpoint.format,
+        "version": config.version,
+        "bird": config.bird,
+        "layers": config.layers,
+        "width": config.width,
+        "vocab": config.vocab,
+        "parameters": count(checkpoint.tensors.values()),
+        "file_bytes": bytes_on_disk(checkpoint),
+    }
+
+
+def _print(about: dict[str, Any], random: bool) -> None:
+    click.echo(
+        f"{about['path']}: RWKV-{about['version']} {about['bird']}, {about['layers']} layers of {about['width']}, "
+        f"vocabulary {about['vocab']}, {human_count(about['parameters'])} parameters, "
+        f"{human_bytes(about['file_bytes'])}"
+    )
+    click.echo(f"next: rookery {'bench' if random else 'show'} {about['path']}")
