@@ -54,25 +54,17 @@ def command(path: Path, random: bool, seed: int, dtype: str, force: bool, as_jso
     _print(about, random)
 
 
-def _config(
-    version: str,
-    size: str | None,
-    layers: int | None,
-    width: int | None,
-    vocab: int | None,
-    head_size: int | None,
-    ffn: int | None,
-) -> Config:
+def _config(version: str, size: str | None, **sizes: int | None) -> Config:
     from rookery.initialise import make_config, released_config
 
+    given = {name: value for name, value in sizes.items() if value is not None}
     if size is not None:
-        if any(x is not None for x in (layers, width, vocab, head_size, ffn)):
+        if given:
             raise SettingsError(f"--size {size} says all the sizes; leave the others out")
         return released_config(version, size)
-    if layers is None or width is None:
+    if not {"layers", "width"} <= given.keys():
         raise SettingsError("give --layers and --width, or a released --size such as 0.1B")
-    rows, lanes = 65536 if vocab is None else vocab, 64 if head_size is None else head_size
-    return make_config(version, layers=layers, width=width, vocab=rows, head_size=lanes, ffn=ffn)
+    return make_config(version, **{"vocab": 65536} | given)
 
 
 def _about(path: Path, config: Config) -> dict[str, Any]:
@@ -99,4 +91,6 @@ def _print(about: dict[str, Any], random: bool) -> None:
         f"vocabulary {about['vocab']}, {human_count(about['parameters'])} parameters, "
         f"{human_bytes(about['file_bytes'])}"
     )
-    click.echo(f"next: rookery {'bench' if random else 'show'} {about['path']}")
+    click.echo(
+        f"next: rookery run {about['path']} 'Once upon a time'" if random else f"next: rookery show {about['path']}"
+    )
