@@ -57,7 +57,7 @@ def command(path: Path, random: bool, seed: int, dtype: str, force: bool, as_jso
 def _config(version: str, size: str | None, **sizes: int | None) -> Config:
     from rookery.initialise import make_config, released_config
 
-    given = {name: value for name, value in sizes.items() if value is not None}
+    given: dict[str, Any] = {name: value for name, value in sizes.items() if value is not None}
     if size is not None:
         if given:
             raise SettingsError(f"--size {size} says all the sizes; leave the others out")
