@@ -87,10 +87,12 @@ class Runner {
   }
 
   void run(Ints tokens, const std::vector<int>& lengths, const std::vector<State>& states, Ints wanted,
-           Floats logits) {
+           int result, Floats out) {
     require(lengths.size() == states.size(), "one state per segment is needed");
+    require(result >= 0 && result < static_cast<int>(program_.widths.size()) && program_.rows_are_wanted(result),
+            "the value asked for does not have the wanted rows");
     Call call{tokens.data(), static_cast<int>(tokens.size()), {}, wanted.data(), static_cast<int>(wanted.size()),
-              logits.data()};
+              result, out.data()};
     int begin = 0;
     for (size_t i = 0; i < lengths.size(); ++i) {
       require(lengths[i] > 0 && states[i].size() == size_t(state_size_), "a segment is empty or its state too short");
@@ -104,8 +106,8 @@ class Runner {
     for (int i = 0; i < call.wanted_count; ++i)
       require(wanted.data()[i] >= (i ? wanted.data()[i - 1] + 1 : 0) && wanted.data()[i] < call.count,
               "wanted rows must ascend and lie inside the call");
-    require(logits.shape(0) == wanted.size() && logits.shape(1) == size_t(program_.widths[program_.result]),
-            "the logits have the wrong shape");
+    require(out.shape(0) == wanted.size() && out.shape(1) == size_t(program_.widths[result]),
+            "the array for the result has the wrong shape");
     nb::gil_scoped_release release;
     std::lock_guard<std::mutex> lock(mutex_);
     program_.run(call);
