@@ -30,6 +30,7 @@ __all__ = ["Chat", "ChatPiece", "ChatStats", "Turn"]
 
 SNAPSHOTS = 32  # turns whose states are kept; to undo beyond them, the conversation is read again
 SEEDS = 1 << 64
+_SETTINGS = ("system", "think", "format")  # that a saved conversation carries
 
 
 class Chat:
@@ -125,7 +126,7 @@ class Chat:
     def save(self, path: str | Path) -> None:
         """Write the conversation and its state into one state file."""
         turns = [turn.described() for turn in self.turns]
-        about = {"format": self.format.name, "system": self.system, "think": self.think, "turns": turns}
+        about = {"system": self.system, "think": self.think, "format": self.format.name, "turns": turns}
         self.state.save(path, {"chat": about})
 
     @classmethod
@@ -142,9 +143,11 @@ class Chat:
             raise StateError(f"{path}: a state without a conversation; give it as the state of a new Chat")
         try:
             about = note["chat"]
-            options = {"system": about["system"], "think": about["think"], "format": about["format"]} | options
+            if not all(about[name] is None or isinstance(about[name], str | bool) for name in _SETTINGS):
+                raise TypeError("settings are texts or switches")
+            options = {name: about[name] for name in _SETTINGS} | options
             turns = [Turn.from_described(entry) for entry in about["turns"]]
-        except (KeyError, TypeError, ValueError):
+        except (KeyError, TypeError, ValueError, OverflowError):
             raise StateError(f"{path}: the conversation in it is damaged; save it again") from None
         chat = cls(model, **options)
         if not turns:

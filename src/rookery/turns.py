@@ -58,6 +58,8 @@ class Turn:
         if not all(isinstance(text, str) for text in (user, thinking, answer, finish)):
             raise TypeError("texts are strings")
         tokens = tuple(int(token) for token in entry["tokens"])
+        if not all(0 <= token < 1 << 31 for token in tokens):
+            raise ValueError("token ids are not negative and fit 32 bits")
         return cls(user, thinking, answer, finish, tokens, int(entry["attempt"]))
 
 

@@ -242,7 +242,19 @@ def test_load_refuses(model: Model, tmp_path: Path) -> None:
     model.forward([1, 2])[1].save(path)
     with pytest.raises(StateError, match="a state without a conversation"):
         Chat.load(path, model)
-    for damage in ({"turns": [{}]}, {"turns": 3}, {}, {"turns": [{"user": 1}]}):
+    turn = {"user": "", "thinking": "", "answer": "", "finish": "", "tokens": [1], "attempt": 0}
+    model.initial.save(path, {"chat": {"system": None, "think": None, "format": "g1", "turns": [turn]}})
+    assert len(Chat.load(path, model).turns) == 1
+    for damage in (
+        {"turns": [{}]},
+        {"turns": 3},
+        {},
+        {"turns": [turn | {"user": 1}]},
+        {"turns": [turn | {"tokens": [-1]}]},
+        {"turns": [turn | {"tokens": [1 << 40]}]},
+        {"turns": [turn | {"attempt": float("inf")}]},
+        {"turns": [], "think": ["on"]},
+    ):
         model.initial.save(path, {"chat": {"system": None, "think": None, "format": "g1"} | damage})
         with pytest.raises(StateError, match="is damaged"):
             Chat.load(path, model)
