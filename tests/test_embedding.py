@@ -42,6 +42,17 @@ def test_hidden_times_head_is_logits(path: Path) -> None:
     assert all(np.array_equal(a, b) for a, b in zip(*states, strict=True))
 
 
+def test_values_that_cannot_be_asked_for(path: Path) -> None:
+    """Only those behind `take` have as many rows as were wanted."""
+    executor = rookery.load(path, threads=1).executor
+    ids, states = np.zeros(3, np.int32), [executor.layout.zeros()]
+    for value in (0, 1 << 20):
+        with pytest.raises(ValueError, match="does not have the wanted rows"):
+            executor._runner.run(ids, [3], states, ids[:1], np.empty((1, 64), np.float32), value)
+    with pytest.raises(ValueError, match="wrong shape"):
+        executor._runner.run(ids, [3], states, ids[:1], np.empty((1, 256), np.float32), executor.program.hidden)
+
+
 @pytest.mark.parametrize("pool", POOLS)
 def test_against_the_oracle(path: Path, pool: str) -> None:
     model, oracle = rookery.load(path, threads=1), rookery.load(path, executor="numpy")

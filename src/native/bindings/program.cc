@@ -87,10 +87,11 @@ class Runner {
   }
 
   void run(Ints tokens, const std::vector<int>& lengths, const std::vector<State>& states, Ints wanted,
-           int result, Floats out) {
+           Floats out, int value) {
     require(lengths.size() == states.size(), "one state per segment is needed");
-    require(result >= 0 && result < static_cast<int>(program_.widths.size()) && program_.rows_are_wanted(result),
+    require(value < 0 || (value < static_cast<int>(program_.widths.size()) && program_.rows_are_wanted(value)),
             "the value asked for does not have the wanted rows");
+    const int result = value < 0 ? program_.result : value;
     Call call{tokens.data(), static_cast<int>(tokens.size()), {}, wanted.data(), static_cast<int>(wanted.size()),
               result, out.data()};
     int begin = 0;
@@ -166,7 +167,8 @@ void bind_program(nb::module_& m) {
       .def("op", &Runner::op)
       .def("finish", &Runner::finish)
       // states and logits are written to, so a converted copy would lose them
-      .def("run", &Runner::run, "tokens"_a, "lengths"_a, "states"_a.noconvert(), "wanted"_a, "logits"_a.noconvert())
+      .def("run", &Runner::run, "tokens"_a, "lengths"_a, "states"_a.noconvert(), "wanted"_a, "out"_a.noconvert(),
+           "value"_a = -1)  // the logits; or the value to stop at
       .def("value", &Runner::value)
       .def("profile", &Runner::profile)
       .def_prop_ro("nanoseconds", &Runner::nanoseconds)

@@ -107,7 +107,7 @@ class NativeExecutor:
         wanted: np.ndarray,
     ) -> np.ndarray:
         out = np.empty((len(wanted), self.program.widths[value]), np.float32)
-        self._runner.run(tokens, list(lengths), list(states), wanted, value, out)
+        self._runner.run(tokens, list(lengths), list(states), wanted, out, value)
         return out
 
     def value(self, id: int) -> np.ndarray:
