@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +17,11 @@ from safetensors.numpy import save_file
 import rookery
 from rookery import Chat, Sampler
 from rookery.cli import main
+from rookery.cli.embed import command as embed_command
+from rookery.cli.run import command
+from rookery.embedding import POOLS
 from rookery.model import Model
+from rookery.sampling import ORDERS
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -167,3 +173,22 @@ def test_a_conversation_keeps_its_system_text(run: Run, model: Model, tmp_path: 
     code, _, err = run("a", "--state", tmp_path / "talk", "--system", "T")
     assert code == 1
     assert "leave --system out" in err
+
+
+def test_lists_kept_light_agree_with_what_they_name() -> None:
+    """The commands repeat some names, so that help need not load numpy."""
+    choices = {option.name: list(option.type.choices) for option in command.params if hasattr(option.type, "choices")}
+    assert choices["order"] == list(ORDERS)
+    pools = next(option for option in embed_command.params if option.name == "pool")
+    assert list(pools.type.choices) == list(POOLS)
+    fields = {field.name for field in dataclasses.fields(Sampler)}
+    assert {option.name for option in command.params} >= fields - {"ban", "logit_bias", "logprobs"}
+
+
+def test_documented_defaults_are_the_samplers() -> None:
+    page = (Path(__file__).parents[2] / "docs/cli.md").read_text()
+    for option in command.params:
+        default = getattr(Sampler(), str(option.name), None)
+        if isinstance(default, float | int):
+            row = next(line for line in page.splitlines() if line.startswith(f"| `{option.opts[0]}`"))
+            assert re.search(rf"default {re.escape(f'{default:g}')}[, ]", row), row

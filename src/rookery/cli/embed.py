@@ -10,7 +10,6 @@ from typing import Any
 import click
 
 from rookery.cli.common import load_model, model_options, progress
-from rookery.embedding import POOLS
 from rookery.errors import FormatError, SettingsError
 
 __all__ = ["command"]
@@ -20,7 +19,9 @@ __all__ = ["command"]
 @click.argument("model", type=click.Path(path_type=Path))
 @click.argument("texts", nargs=-1)
 @click.option("--file", "path", type=click.Path(path_type=Path), help="Read the texts from this file, one a line.")
-@click.option("--pool", type=click.Choice(POOLS), default="mean", show_default=True, help="Which vector.")
+@click.option(
+    "--pool", type=click.Choice(["mean", "last", "state"]), default="mean", show_default=True, help="Which vector."
+)
 @click.option("--raw", is_flag=True, help="Do not scale the vectors to length 1.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Write a .npy file, float32 (texts, numbers).")
 @model_options

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from rookery.errors import SettingsError
-from rookery.sampling import ORDERS, Sampler
+
+if TYPE_CHECKING:
+    from rookery.sampling import Sampler
 
 __all__ = ["changed", "described", "sampler_of", "sampler_options"]
 
-_DEFAULT = Sampler()
-# option: (field of the sampler, type, help)
+# option: (field of the sampler, type, help); the sampler itself is imported when it is needed, which keeps help light
 _OPTIONS: dict[str, tuple[str, Any, str]] = {
     "--temperature": ("temperature", float, "0 always takes the likeliest token."),
     "--top-p": ("top_p", float, "Keep the likeliest tokens holding this much probability."),
@@ -27,7 +28,7 @@ _OPTIONS: dict[str, tuple[str, Any, str]] = {
     "--repetition-penalty": ("repetition_penalty", float, "Divides the logits of the last tokens."),
     "--repeat-last-n": ("repeat_last_n", int, "How many tokens that are."),
     "--seed": ("seed", int, "Repeats a generation."),
-    "--order": ("order", click.Choice(ORDERS), "Temperature after the filters, or before."),
+    "--order": ("order", click.Choice(["rwkv", "usual"]), "Temperature after the filters (rwkv) or before."),
 }
 
 
@@ -37,14 +38,14 @@ def sampler_options(command: Callable[..., Any]) -> Callable[..., Any]:
     bias = click.option("--bias", multiple=True, metavar="ID=X", help="Added to a token's logit.  May be repeated.")
     command = ban(bias(command))
     for option, (name, kind, text) in reversed(_OPTIONS.items()):
-        default = getattr(_DEFAULT, name)
-        shown = "" if default is None else f"  Default: {default}."
-        command = click.option(option, name, type=kind, help=text + shown)(command)
+        command = click.option(option, name, type=kind, help=text)(command)
     return command
 
 
 def sampler_of(options: dict[str, Any]) -> Sampler:
     """The sampler of these options, which are taken out of the dictionary."""
+    from rookery.sampling import Sampler
+
     given = {name: options.pop(name) for name, _, _ in _OPTIONS.values()}
     biases = dict(map(_bias, options.pop("bias")))
     fields = {name: value for name, value in given.items() if value is not None}
