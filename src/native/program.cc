@@ -58,15 +58,16 @@ Program::Range Program::own(int columns, int thread) const {
   return {std::min(begin, columns), std::min(end, columns)};
 }
 
-float* Program::at(int id) { return id == result ? logits_ : buffers_of_[buffers[id]].data(); }
+float* Program::at(int id) { return id == asked_ ? out_ : buffers_of_[buffers[id]].data(); }
 
 void Program::run(const Call& call) {
   int wanted = 0;
+  asked_ = call.result;
   for (int begin = 0; begin < call.count; begin += block_rows) {
     Part part{begin, std::min(begin + block_rows, call.count), wanted, 0};
     while (wanted < call.wanted_count && call.wanted[wanted] < part.end) ++wanted;
     part.wanted = wanted - part.first_wanted;
-    logits_ = call.logits + size_t(part.first_wanted) * widths[result];
+    out_ = call.out + size_t(part.first_wanted) * widths[asked_];
     last_ = part;
     threads_->run([&](int thread) { walk(call, part, thread); });
   }
@@ -82,6 +83,7 @@ void Program::walk(const Call& call, const Part& part, int thread) {
     }
     step(ops[i], call, part, thread);
     if (profile && thread == 0) nanoseconds[i] += since(start);
+    if (ops[i].out == asked_) return;
   }
 }
 

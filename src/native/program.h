@@ -51,7 +51,8 @@ struct Call {
   std::vector<Segment> segments;
   const int32_t* wanted;  // rows whose logits are asked for, ascending
   int wanted_count;
-  float* logits;  // (wanted_count, vocab)
+  int result;     // the value asked for; what the program computes after it is left out
+  float* out;     // (wanted_count, widths[result])
 };
 
 class Program {
@@ -61,7 +62,7 @@ class Program {
   std::vector<int> buffers;        // of each value
   std::vector<int> buffer_widths;  // of each buffer
   Embedding embedding{};
-  int result = -1;
+  int result = -1;  // the logits
   int width = 0;      // channels of the model
   int head_size = 1;  // columns that must stay with one thread
   int block_rows = 128;
@@ -73,6 +74,7 @@ class Program {
   // The last block's rows of a value; only meaningful when the program was recorded without packing.
   const float* value(int id) const { return buffers_of_[buffers[id]].data(); }
   int rows_of(int id) const;
+  bool rows_are_wanted(int id) const { return after_take_[id]; }
 
   bool profile = false;
   std::vector<int64_t> nanoseconds;  // per op, on thread 0, summed while `profile` is set
@@ -98,7 +100,8 @@ class Program {
   std::vector<std::vector<float>> buffers_of_;
   std::vector<std::vector<float>> scratch_;  // per thread
   std::vector<char> after_take_;             // per value: has only the wanted rows
-  float* logits_ = nullptr;                  // where this block's result goes
+  float* out_ = nullptr;                     // where this block's result goes
+  int asked_ = -1;                           // the value that is this call's result
   Part last_{};
 };
 

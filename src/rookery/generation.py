@@ -149,6 +149,11 @@ class Generation:
         self._cancelled = True
 
     @property
+    def read(self) -> list[int]:
+        """The tokens that lead from the start to `state`: the prompt and the kept text."""
+        return list(self._fed)
+
+    @property
     def seed(self) -> int:
         """The seed in use, to repeat this generation."""
         return self._draw.seed
@@ -187,7 +192,7 @@ class Generation:
 
     def ready(self) -> bool:
         """Take what needs no reading: a cancellation, or logits that the cache had.  False when nothing is left."""
-        if self._cancelled and not self._closing:
+        if self._cancelled and not (self._closing and self.tokens):  # what was chosen is read to the end
             self._closing, self._ending = True, "cancelled"
             if not self.tokens:
                 self._todo.clear()

@@ -41,6 +41,10 @@ class Executor(Protocol):
         self, tokens: np.ndarray, lengths: Sequence[int], states: Sequence[np.ndarray], wanted: np.ndarray
     ) -> np.ndarray: ...
 
+    def hidden(
+        self, tokens: np.ndarray, lengths: Sequence[int], states: Sequence[np.ndarray], wanted: np.ndarray
+    ) -> np.ndarray: ...
+
 
 @dataclass(slots=True, eq=False)
 class Model:

@@ -103,11 +103,14 @@ class State:
         mine, theirs = self.arrays(), other.arrays()
         return {name: float(np.max(np.abs(mine[name] - theirs[name]))) for name in mine}
 
-    def save(self, path: str | Path) -> None:
-        """Write the state to a file, whole or not at all.  See docs/state-format.md."""
+    def save(self, path: str | Path, note: Mapping[str, Any] | None = None) -> None:
+        """Write the state to a file, whole or not at all.  See docs/state-format.md.
+
+        note: anything JSON can say, kept beside the state, such as the text it has read; `statefile.note` reads it.
+        """
         from rookery import statefile
 
-        statefile.save(self, Path(path))
+        statefile.save(self, Path(path), note)
 
     @staticmethod
     def load(path: str | Path) -> State:

@@ -2,7 +2,7 @@
 State files.
 
 A state file is a safetensors file: the arrays of a state, one JSON object that describes it, and a checksum over
-both.  docs/state-format.md is the specification.
+both; beside them there may be a note.  docs/state-format.md is the specification.
 """
 
 from __future__ import annotations
@@ -26,19 +26,22 @@ from rookery.formats.stream import Part, Stream
 from rookery.layout import StateLayout
 from rookery.state import State
 
-__all__ = ["load", "save"]
+__all__ = ["load", "note", "save"]
 
 KEY = "rookery.state"
 CHECKSUM = "rookery.state.sha256"
+NOTE = "rookery.note"
+NOTE_CHECKSUM = "rookery.note.sha256"
 FORMAT_VERSION = 1
 MAX_DESCRIPTION = 1 << 16  # characters
+MAX_NOTE = 6 << 20  # characters; quoted in the header they may become twice as many, and readers take 16 MiB
 MAX_SIZE = 1 << 31  # of any size in the config
 MAX_COUNT = 1 << 63
 ABOUT = {"format_version", "config", "model", "tokenizer", "count", "chain"}
 
 
-def save(state: State, path: Path) -> None:
-    """Write a state file, whole or not at all."""
+def save(state: State, path: Path, note: Mapping[str, Any] | None = None) -> None:
+    """Write a state file, whole or not at all; `note` is a JSON object carried beside the state."""
     for name, array in state.arrays().items():
         if not np.isfinite(array).all():
             raise NumericError(f"{path}: not saved, for the state's {name} holds NaN or infinity; start a new state")
@@ -52,7 +55,30 @@ def save(state: State, path: Path) -> None:
     }
     text = json.dumps(about, sort_keys=True)
     parts = {name: _part(array) for name, array in state.arrays().items()}
-    write_stream(path, Stream(parts, lambda: None, None), {KEY: text, CHECKSUM: _checksum(text, state.data)})
+    metadata = {KEY: text, CHECKSUM: _checksum(text, state.data)}
+    if note is not None:
+        metadata |= _noted(note, path)
+    write_stream(path, Stream(parts, lambda: None, None), metadata)
+
+
+def note(path: Path) -> dict[str, Any] | None:
+    """The note in a state file, or None where there is none; FormatError when it is damaged."""
+    metadata = _opened(path).metadata
+    if NOTE not in metadata:
+        return None
+    text, what = metadata[NOTE], f"{path}: the note"
+    if len(text) > MAX_NOTE or not text.isascii():
+        raise FormatError(f"{what} is longer than {MAX_NOTE} characters or not ASCII; save the state again")
+    if hashlib.sha256(text.encode()).hexdigest() != metadata.get(NOTE_CHECKSUM):
+        raise FormatError(f"{what} does not match its checksum; the file is damaged, copy it again")
+    return safetensors.parse_json(text.encode(), what)
+
+
+def _noted(note: Mapping[str, Any], path: Path) -> dict[str, str]:
+    text = json.dumps(note)
+    if len(text) > MAX_NOTE:
+        raise StateError(f"{path}: the note has {len(text)} characters, expected at most {MAX_NOTE}; shorten it")
+    return {NOTE: text, NOTE_CHECKSUM: hashlib.sha256(text.encode()).hexdigest()}
 
 
 def _part(array: np.ndarray) -> Part:

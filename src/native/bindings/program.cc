@@ -87,10 +87,13 @@ class Runner {
   }
 
   void run(Ints tokens, const std::vector<int>& lengths, const std::vector<State>& states, Ints wanted,
-           Floats logits) {
+           Floats out, int value) {
     require(lengths.size() == states.size(), "one state per segment is needed");
+    require(value < 0 || (value < static_cast<int>(program_.widths.size()) && program_.rows_are_wanted(value)),
+            "the value asked for does not have the wanted rows");
+    const int result = value < 0 ? program_.result : value;
     Call call{tokens.data(), static_cast<int>(tokens.size()), {}, wanted.data(), static_cast<int>(wanted.size()),
-              logits.data()};
+              result, out.data()};
     int begin = 0;
     for (size_t i = 0; i < lengths.size(); ++i) {
       require(lengths[i] > 0 && states[i].size() == size_t(state_size_), "a segment is empty or its state too short");
@@ -104,8 +107,8 @@ class Runner {
     for (int i = 0; i < call.wanted_count; ++i)
       require(wanted.data()[i] >= (i ? wanted.data()[i - 1] + 1 : 0) && wanted.data()[i] < call.count,
               "wanted rows must ascend and lie inside the call");
-    require(logits.shape(0) == wanted.size() && logits.shape(1) == size_t(program_.widths[program_.result]),
-            "the logits have the wrong shape");
+    require(out.shape(0) == wanted.size() && out.shape(1) == size_t(program_.widths[result]),
+            "the array for the result has the wrong shape");
     nb::gil_scoped_release release;
     std::lock_guard<std::mutex> lock(mutex_);
     program_.run(call);
@@ -164,7 +167,8 @@ void bind_program(nb::module_& m) {
       .def("op", &Runner::op)
       .def("finish", &Runner::finish)
       // states and logits are written to, so a converted copy would lose them
-      .def("run", &Runner::run, "tokens"_a, "lengths"_a, "states"_a.noconvert(), "wanted"_a, "logits"_a.noconvert())
+      .def("run", &Runner::run, "tokens"_a, "lengths"_a, "states"_a.noconvert(), "wanted"_a, "out"_a.noconvert(),
+           "value"_a = -1)  // the logits; or the value to stop at
       .def("value", &Runner::value)
       .def("profile", &Runner::profile)
       .def_prop_ro("nanoseconds", &Runner::nanoseconds)

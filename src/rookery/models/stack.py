@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["forward"]
+__all__ = ["forward", "head", "hidden"]
 
 
 def forward(o: Any, definition: Any, p: Any, states: Any) -> Any:
@@ -13,10 +13,20 @@ def forward(o: Any, definition: Any, p: Any, states: Any) -> Any:
     o: the ops, bound to the call's tokens, segments and wanted rows; p: all parameters; states: one per block,
     changed in place.  Returns (rows asked for, vocab).
     """
+    return head(o, p, hidden(o, definition, p, states))
+
+
+def head(o: Any, p: Any, x: Any) -> Any:
+    """From the hidden vectors to the logits."""
+    return o.linear(x, p.head)
+
+
+def hidden(o: Any, definition: Any, p: Any, states: Any) -> Any:
+    """What the head reads, of the rows asked for: (rows asked for, width).  Arguments as for `forward`."""
     x = o.layer_norm(o.embed(p.emb), p.blocks[0].ln0)
     v_first = None
     for b, s in zip(p.blocks, states, strict=True):
         y, v_first = definition.time_mix(o, b.att, o.layer_norm(x, b.ln1), s, v_first)
         x = x + y
         x = x + definition.channel_mix(o, b.ffn, o.layer_norm(x, b.ln2), s)
-    return o.linear(o.layer_norm(o.take(x), p.ln_out), p.head)
+    return o.layer_norm(o.take(x), p.ln_out)

@@ -90,9 +90,25 @@ class NativeExecutor:
         states: one float32 (layout.size,) per segment, changed in place.
         wanted: int32, ascending: the rows whose logits are returned, float32 (len(wanted), vocab).
         """
-        logits = np.empty((len(wanted), self.vocab), np.float32)
-        self._runner.run(tokens, list(lengths), list(states), wanted, logits)
-        return logits
+        return self._run(self.program.result, tokens, lengths, states, wanted)
+
+    def hidden(
+        self, tokens: np.ndarray, lengths: Sequence[int], states: Sequence[np.ndarray], wanted: np.ndarray
+    ) -> np.ndarray:
+        """As `run`, but instead of logits what the head would read, float32 (len(wanted), width).  Costs less."""
+        return self._run(self.program.hidden, tokens, lengths, states, wanted)
+
+    def _run(
+        self,
+        value: int,
+        tokens: np.ndarray,
+        lengths: Sequence[int],
+        states: Sequence[np.ndarray],
+        wanted: np.ndarray,
+    ) -> np.ndarray:
+        out = np.empty((len(wanted), self.program.widths[value]), np.float32)
+        self._runner.run(tokens, list(lengths), list(states), wanted, out, value)
+        return out
 
     def value(self, id: int) -> np.ndarray:
         """A value of the last call (its last block of rows).  Record with pack=False to keep all of them."""

@@ -7,7 +7,7 @@ executor leaves the mathematics.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
@@ -16,7 +16,7 @@ import numpy as np
 
 from rookery.layout import StateLayout
 from rookery.models import definition
-from rookery.models.stack import forward
+from rookery.models.stack import forward, hidden
 from rookery.ops.native import NativeExecutor
 from rookery.ops.numpy import NumpyOps
 from rookery.ops.record import Op, Program
@@ -41,16 +41,32 @@ class NumpyExecutor:
         self, tokens: np.ndarray, lengths: Sequence[int], states: Sequence[np.ndarray], wanted: np.ndarray
     ) -> np.ndarray:
         """As `NativeExecutor.run`; the logits have the executor's dtype."""
+        return self._run(forward, tokens, lengths, states, wanted)
+
+    def hidden(
+        self, tokens: np.ndarray, lengths: Sequence[int], states: Sequence[np.ndarray], wanted: np.ndarray
+    ) -> np.ndarray:
+        """As `NativeExecutor.hidden`, in the executor's dtype."""
+        return self._run(hidden, tokens, lengths, states, wanted)
+
+    def _run(
+        self,
+        function: Callable[..., Any],
+        tokens: np.ndarray,
+        lengths: Sequence[int],
+        states: Sequence[np.ndarray],
+        wanted: np.ndarray,
+    ) -> np.ndarray:
         stacked = np.stack(list(states)).astype(self.dtype)
         views = [SimpleNamespace(**{k: f.of(stacked) for k, f in vars(layer).items()}) for layer in self.layout.layers]
         ops = NumpyOps(tokens, list(lengths), wanted)
         with np.errstate(over="ignore", under="ignore"):
-            logits = forward(ops, definition(self.layout.config.version), self.p, views)
+            result = function(ops, definition(self.layout.config.version), self.p, views)
         for layer, view in zip(self.layout.layers, views, strict=True):
             for name, field in vars(layer).items():
                 for i, state in enumerate(states):
                     field.of(state)[...] = getattr(view, name)[i]
-        return np.asarray(logits)
+        return np.asarray(result)
 
 
 def interpret(

@@ -23,7 +23,7 @@ import numpy as np
 
 from rookery.layout import Field, StateLayout
 from rookery.models import definition
-from rookery.models.stack import forward
+from rookery.models.stack import head, hidden
 from rookery.weights import Tensor
 
 __all__ = ["Op", "Program", "Symbol", "record"]
@@ -56,7 +56,7 @@ class Program:
     """A recorded model.
 
     widths: columns of each value.  buffers: for each value, the buffer it lives in.  buffer_widths: their columns.
-    result: the value that holds the logits.
+    result: the value that holds the logits.  hidden: the one they are computed from, the last before them.
     """
 
     ops: list[Op] = field(default_factory=list)
@@ -66,6 +66,7 @@ class Program:
     buffers: list[int] = field(default_factory=list)
     buffer_widths: list[int] = field(default_factory=list)
     result: int = -1
+    hidden: int = -1
 
     @property
     def stages(self) -> int:
@@ -223,8 +224,9 @@ def record(layout: StateLayout, p: Any, *, stage: bool = True, pack: bool = True
     """Record a model whose parameters `p` have `Tensor` leaves; `stage` and `pack` switch the passes."""
     recorder = Recorder()
     states = [SimpleNamespace(**vars(layer)) for layer in layout.layers]
-    result = forward(recorder, definition(layout.config.version), p, states)
-    return recorder.finish(result, stage=stage, pack=pack)
+    top = hidden(recorder, definition(layout.config.version), p, states)
+    recorder.program.hidden = top.id
+    return recorder.finish(head(recorder, p, top), stage=stage, pack=pack)
 
 
 def _stage(program: Program, reorder: bool) -> None:

@@ -1,0 +1,194 @@
+"""The interactive chat: messages, and commands that begin with a slash."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from rookery.chat import Chat
+from rookery.cli.interrupts import cancelled_by_interrupt
+from rookery.cli.lines import Lines, read_message
+from rookery.cli.sampler_options import changed, described
+from rookery.cli.screen import Screen
+from rookery.errors import RookeryError, SettingsError
+from rookery.turns import ChatPiece
+
+__all__ = ["Conversation"]
+
+MAIN = "main"
+
+
+class Conversation:
+    """A chat and its forks, on a screen."""
+
+    def __init__(self, chat: Chat, screen: Screen) -> None:
+        self.chats = {MAIN: chat}
+        self.name = MAIN
+        self.screen = screen
+        self.over = False
+
+    @property
+    def chat(self) -> Chat:
+        """The one that is talked to."""
+        return self.chats[self.name]
+
+    def run(self, lines: Lines) -> None:
+        """Until the lines end, /quit, or Ctrl-C twice."""
+        warned = False
+        while not self.over:
+            try:
+                text = read_message(lines)
+            except KeyboardInterrupt:
+                if warned:
+                    return
+                warned = True
+                self.screen.say("(Ctrl-C again, Ctrl-D or /quit to leave)")
+                continue
+            if text is None:
+                return
+            warned = False
+            self.take(text)
+
+    def take(self, text: str) -> None:
+        """A message or a command.  What goes wrong is told, and the conversation goes on."""
+        try:
+            if text.startswith("/"):
+                self._command(text)
+            elif text.strip():
+                self._ask(text)
+        except (RookeryError, OSError) as error:
+            self.screen.complain(error)
+        except KeyboardInterrupt:
+            self.screen.say("(interrupted)")
+
+    def _ask(self, text: str) -> None:
+        count = len(self.chat.turns)
+        self._reply(self.chat.ask(text))
+        if len(self.chat.turns) == count:
+            self.screen.say("(the message had not been read to the end, it is taken back)")
+
+    def _reply(self, pieces: Iterable[ChatPiece]) -> None:
+        with cancelled_by_interrupt(self.chat.cancel):
+            self.screen.reply(pieces)
+
+    def _command(self, text: str) -> None:
+        name, _, rest = text[1:].partition(" ")
+        if name not in COMMANDS:
+            raise SettingsError(f"no command /{name}; /help lists them")
+        COMMANDS[name][0](self, rest.strip())
+
+    # ------------------------------------------------------------ commands
+
+    def help(self, _: str) -> None:
+        for name, (_method, arguments, text) in COMMANDS.items():
+            self.screen.say(f"/{name} {arguments}".ljust(24) + text)
+        self.screen.say('Alt-Enter or a final \\ goes on in a new line; """ begins and ends a longer text.')
+
+    def set(self, rest: str) -> None:
+        name, _, value = rest.partition(" ")
+        chat, value = self.chat, value.strip()
+        if not name:
+            self._settings()
+        elif name in ("think", "nothink"):
+            think = False if name == "nothink" else value or True
+            chat.format.mode(think)
+            chat.think = think
+        elif name in ("fold", "unfold"):
+            self.screen.folded = name == "fold"
+        elif name in ("max_tokens", "max-tokens"):
+            chat.max_tokens = _count(name, value)
+        else:
+            chat.sampler = changed(chat.sampler, name, value)
+
+    def _settings(self) -> None:
+        chat = self.chat
+        think = chat.format.default if chat.think is None else chat.think
+        shown = [("format", chat.format.name), ("think", think), ("max_tokens", chat.max_tokens)]
+        for name, value in [*shown, *described(chat.sampler)]:
+            self.screen.say(f"{name:<20}{value}")
+
+    def save(self, rest: str) -> None:
+        self.chat.save(_given("/save", "FILE", rest))
+        self.screen.say(f"saved: {rest} ({self.chat.state.data.nbytes / 2**20:.1f} MiB of state)")
+
+    def load(self, rest: str) -> None:
+        old = self.chat
+        options = {"sampler": old.sampler, "max_tokens": old.max_tokens, "engine": old.engine}
+        self.chats[self.name] = Chat.load(_given("/load", "FILE", rest), old.model, **options)
+        self.screen.say(f"loaded: {rest}, {len(self.chat.turns)} turns")
+
+    def fork(self, rest: str) -> None:
+        name = rest or next(str(i) for i in range(1, len(self.chats) + 2) if str(i) not in self.chats)
+        if name in self.chats:
+            raise SettingsError(f"there is a conversation {name!r} already; /switch to it or take another name")
+        self.chats[name] = self.chat.fork()
+        self.name = name
+        self.screen.say(f"now in {name}; /switch {MAIN} goes back")
+
+    def switch(self, rest: str) -> None:
+        if rest and rest not in self.chats:
+            raise SettingsError(f"no conversation {rest!r}; there are {', '.join(self.chats)}")
+        self.name = rest or self.name
+        for name, chat in self.chats.items():
+            self.screen.say(f"{'*' if name == self.name else ' '} {name:<12}{len(chat.turns)} turns")
+
+    def undo(self, _: str) -> None:
+        turn = self.chat.undo()
+        self.screen.say(f"taken back: {turn.user.splitlines()[0][:60]}")
+
+    def retry(self, _: str) -> None:
+        self._reply(self.chat.retry())
+
+    def stats(self, _: str) -> None:
+        stats, state = self.chat.stats, self.chat.state
+        size = state.data.nbytes / 2**20
+        self.screen.say(f"{len(self.chat.turns)} turns, {state.count} tokens in {size:.2f} MiB of state")
+        self.screen.say(
+            f"read {stats.prompt} tokens in {stats.prompt_s:.2f} s, reread {stats.reread}; "
+            f"generated {stats.generated} in {stats.answer_s:.2f} s ({stats.tokens_per_s:.1f} tokens/s)"
+        )
+
+    def system(self, rest: str) -> None:
+        self.chat.reset()
+        self.chat.system = rest or None
+        self.screen.say(f"a new conversation {'with this' if rest else 'without'} system text")
+
+    def reset(self, _: str) -> None:
+        self.chat.reset()
+        self.screen.say("a new conversation")
+
+    def quit(self, _: str) -> None:
+        self.over = True
+
+
+Command = tuple[Callable[[Conversation, str], None], str, str]
+# name: (what it does, its arguments, help)
+COMMANDS: dict[str, Command] = {
+    "help": (Conversation.help, "", "this list"),
+    "set": (
+        Conversation.set,
+        "[NAME VALUE]",
+        "think [low|medium|high], nothink, fold, temperature 0.5 ...; alone: show all",
+    ),
+    "system": (Conversation.system, "[TEXT]", "begin again with a system text"),
+    "undo": (Conversation.undo, "", "take back the last turn"),
+    "retry": (Conversation.retry, "", "another answer to the last message"),
+    "fork": (Conversation.fork, "[NAME]", "go on in a copy of the conversation"),
+    "switch": (Conversation.switch, "[NAME]", "go to another copy; alone: list them"),
+    "save": (Conversation.save, "FILE", "write the conversation and its state"),
+    "load": (Conversation.load, "FILE", "read them"),
+    "stats": (Conversation.stats, "", "tokens, times, size of the state"),
+    "reset": (Conversation.reset, "", "begin again"),
+    "quit": (Conversation.quit, "", "leave; so does Ctrl-D"),
+}
+
+
+def _given(command: str, what: str, text: str) -> str:
+    if not text:
+        raise SettingsError(f"{command} needs a {what}")
+    return text
+
+
+def _count(name: str, text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise SettingsError(f"{name} is {text!r}, expected a positive number")
+    return int(text)

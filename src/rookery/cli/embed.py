@@ -1,0 +1,63 @@
+"""`rookery embed`: vectors for texts."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from rookery.cli.common import load_model, model_options, progress
+from rookery.errors import FormatError, SettingsError
+
+__all__ = ["command"]
+
+
+@click.command("embed")
+@click.argument("model", type=click.Path(path_type=Path))
+@click.argument("texts", nargs=-1)
+@click.option("--file", "path", type=click.Path(path_type=Path), help="Read the texts from this file, one a line.")
+@click.option(
+    "--pool", type=click.Choice(["mean", "last", "state"]), default="mean", show_default=True, help="Which vector."
+)
+@click.option("--raw", is_flag=True, help="Do not scale the vectors to length 1.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Write a .npy file, float32 (texts, numbers).")
+@model_options
+def command(
+    model: Path, texts: tuple[str, ...], path: Path | None, pool: str, raw: bool, output: Path | None, **options: Any
+) -> None:
+    """Turn TEXTS (default: the lines of a file or of stdin) into vectors.
+
+    Prints one JSON object a line: {"index": ..., "text": ..., "embedding": [...]}.
+    """
+    from rookery.embedding import embed
+
+    given = _texts(texts, path)
+    loaded = load_model(str(model), **options)
+    with progress("Reading") as report:
+        vectors = embed(loaded, given, pool=pool, normalise=not raw, progress=report)
+    if output is not None:
+        import numpy as np
+
+        with output.open("wb") as file:
+            np.save(file, vectors)
+        return
+    for i, (text, vector) in enumerate(zip(given, vectors.tolist(), strict=True)):
+        click.echo(json.dumps({"index": i, "text": text, "embedding": vector}, ensure_ascii=False))
+
+
+def _texts(texts: tuple[str, ...], path: Path | None) -> list[str]:
+    if texts and path is not None:
+        raise SettingsError("texts were given and --file too; choose one")
+    if texts:
+        return list(texts)
+    data = path.read_bytes() if path is not None else sys.stdin.buffer.read()
+    try:
+        lines = [line for line in data.decode().split("\n") if line.strip()]
+    except UnicodeDecodeError as error:
+        raise FormatError(f"{path or 'stdin'}: not UTF-8 at byte {error.start}; convert it") from None
+    if not lines:
+        raise SettingsError(f"{path or 'stdin'} holds no text; expected one a line")
+    return lines

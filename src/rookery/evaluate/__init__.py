@@ -1,0 +1,5 @@
+"""Measuring models."""
+
+from rookery.evaluate.perplexity import Perplexity, perplexity
+
+__all__ = ["Perplexity", "perplexity"]

@@ -1,0 +1,49 @@
+"""The pages and examples say what the code does."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from rookery.cli.conversation import COMMANDS
+from rookery.prompts import FORMATS
+
+ROOT = Path(__file__).parents[2]
+TALK = [{"role": "system", "content": "S"}, {"role": "user", "content": "Q"}]
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_the_page_has_the_bytes(name: str) -> None:
+    row = next(line for line in (ROOT / "docs/prompts.md").read_text().splitlines() if line.startswith(f"| `{name}` |"))
+    prompt = FORMATS[name].render(TALK).replace("\n", "\\n")
+    assert row.endswith(f"| `{prompt}` |")
+
+
+def test_the_page_has_the_modes() -> None:
+    page = (ROOT / "docs/prompts.md").read_text()
+    for name, mode in FORMATS["g1"].modes.items():
+        row = next(line for line in page.splitlines() if line.startswith(f'| `"{name}"`'))
+        reply = FORMATS["g1"].reply(name).replace("\n", "\\n")
+        assert row.endswith(f"| {f'`{mode.suffix}` ' if mode.suffix else ''}| `{reply}` |")
+
+
+def test_the_page_has_the_commands() -> None:
+    page = (ROOT / "docs/chat.md").read_text()
+    assert all(f"`/{name}" in page for name in COMMANDS)
+
+
+@pytest.mark.parametrize("name", ["chat.py", "embed.py"])
+def test_examples_run(name: str, model_path: Path) -> None:
+    run = subprocess.run(
+        [sys.executable, "-W", "error", str(ROOT / "examples" / name), str(model_path)],
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "PYTHONIOENCODING": "utf-8"},
+        capture_output=True,
+        timeout=120,
+    )
+    assert run.returncode == 0, run.stderr.decode()
+    assert len(run.stdout.splitlines()) >= 4
+    assert len((ROOT / "examples" / name).read_text().splitlines()) < 40

@@ -1,0 +1,194 @@
+"""`rookery run` as a user types it, without a terminal."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import json
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+import rookery
+from rookery import Chat, Sampler
+from rookery.cli import main
+from rookery.cli.embed import command as embed_command
+from rookery.cli.run import command
+from rookery.embedding import POOLS
+from rookery.model import Model
+from rookery.sampling import ORDERS
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def run(model_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Arguments after the model, and stdin, to (exit code, stdout, stderr)."""
+
+    def go(*arguments: str | Path, given: str = "") -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["rookery", "run", str(model_path), *map(str, arguments)])
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(given.encode()), "utf-8"))
+        code = 0
+        try:
+            main()
+        except SystemExit as end:
+            code = int(end.code or 0)
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return go
+
+
+def test_a_text_goes_on(run: Run, model: Model) -> None:
+    expected = model.generate("Once", Sampler(seed=3, top_p=1.0), max_tokens=20).result()
+    options = ("--seed", "3", "--top-p", "1", "-n", "20")
+    assert run("Once", *options) == (0, expected.text, "")
+    assert run(*options, given="Once\n") == (0, expected.text, "")
+    assert run("Once", *options, "--echo") == (0, "Once" + expected.text, "")
+
+
+def test_json(run: Run, model: Model) -> None:
+    expected = model.generate("Once", Sampler.greedy(), max_tokens=7).result()
+    code, out, _ = run("Once", "--temperature", "0", "-n", "7", "--json")
+    said = json.loads(out)
+    assert code == 0
+    assert (said["text"], said["tokens"], said["finish"]) == (expected.text, expected.tokens, expected.finish)
+    assert (said["prompt_tokens"], said["generated_tokens"]) == (4, len(expected.tokens))
+    assert said["timings"].keys() >= {"tokens_per_second", "prompt_tokens_per_second"}
+    again = json.loads(run("Once", "-n", "7", "--json", "--seed", str(said["seed"]), "--temperature", "0")[1])
+    assert again["tokens"] == said["tokens"]
+
+
+def test_every_sampler_option_arrives(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    import rookery.cli.complete as complete
+
+    seen: list[Sampler] = []
+    real = complete.generate
+    monkeypatch.setattr(
+        complete, "generate", lambda model, request: seen.append(request.sampler) or real(model, request)
+    )
+    options = (
+        "--temperature 0.5 --top-p 0.9 --top-k 8 --min-p 0.1 --typical-p 0.8 --presence 0.3 --frequency 0.2 "
+        "--penalty-decay 0.9 --repetition-penalty 1.1 --repeat-last-n 9 --seed 4 --order usual --ban 7 --ban 9 "
+        "--bias 5=-1.5"
+    )
+    assert run("a", "-n", "1", *options.split())[0] == 0
+    assert seen == [
+        Sampler(0.5, 0.9, 8, 0.1, 0.8, 0.3, 0.2, 0.9, 1.1, 9, {5: -1.5}, (7, 9), 4, "usual"),
+    ]
+
+
+def test_stops(run: Run) -> None:
+    whole = run("a", "--temperature", "0", "-n", "30")[1]
+    stop = whole[3:5]
+    assert run("a", "--temperature", "0", "-n", "30", "--stop", stop)[1] == whole[: whole.index(stop)]
+
+
+def test_states(run: Run, model: Model, tmp_path: Path) -> None:
+    path = tmp_path / "a.state"
+    run("Once", "-n", "0", "--save-state", path)
+    assert rookery.State.load(path) == model.forward(list(b"Once"))[1]
+    straight = run("Once upon", "--temperature", "0", "-n", "9")[1]
+    assert run(" upon", "--state", path, "--temperature", "0", "-n", "9")[1] == straight
+
+
+def test_a_tuned_state(run: Run, model: Model, tmp_path: Path) -> None:
+    path = tmp_path / "tuned.safetensors"
+    random = np.random.default_rng(1)
+    shape = (2, 32, 32)
+    save_file({f"blocks.{i}.att.time_state": random.standard_normal(shape).astype(np.float32) for i in range(2)}, path)
+    expected = model.generate("Once", Sampler.greedy(), max_tokens=9, state=model.tuned(path)).result().text
+    assert run("Once", "--state", path, "--temperature", "0", "-n", "9")[1] == expected
+
+
+def test_stats_go_to_stderr(run: Run) -> None:
+    _, _, err = run("Once", "-n", "3", "--stats")
+    assert err.startswith("4 prompt tokens, ")
+    assert "3 generated" in err
+
+
+def test_a_message_gets_an_answer(run: Run, model: Model, tmp_path: Path) -> None:
+    chat = Chat(model, "Be brief.", format="g1", think="low", sampler=Sampler(seed=1), max_tokens=20)
+    pieces = list(chat.ask("Hi"))
+    answer = "".join(piece.text for piece in pieces if not piece.thinking)
+    path = tmp_path / "talk"
+    options = ("--format", "g1", "--effort", "low", "--system", "Be brief.", "--seed", "1", "-n", "20")
+    assert run("Hi", *options, "--save-state", path) == (0, answer + "\n", "")
+    assert Chat.load(path, model).state == chat.state
+    said = json.loads(run("Hi", *options, "--json")[1])
+    assert (said["text"], said["thinking"]) == (chat.turns[0].answer, chat.turns[0].thinking)
+    list(chat.ask("And?"))
+    code, out, _ = run("And?", "--chat", "--state", path, "--seed", "1", "-n", "20", "--json")
+    assert code == 0
+    assert json.loads(out)["text"] == chat.turns[1].answer
+
+
+def test_lines_are_messages(run: Run, model: Model) -> None:
+    chat = Chat(model, format="world", sampler=Sampler(seed=1), max_tokens=9)
+    shown = ""
+    for text in ("Hi", "line one\nline two", "fenced\n\ntext"):
+        shown += "".join(piece.text for piece in chat.ask(text)) + "\n"
+    given = 'Hi\nline one\\\nline two\n"""fenced\n\ntext\n"""\n/quit\nnever read\n'
+    assert run("--format", "world", "--seed", "1", "-n", "9", given=given) == (0, shown, "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["a", "--no-chat", "--system", "S"], "--no-chat excludes"),
+        (["a", "--no-think", "--effort", "low"], "--no-think excludes --effort"),
+        (["a", "--chat", "--echo"], "--echo and --stop are for texts"),
+        (["--chat", "--json"], "--json needs a PROMPT"),
+        (["a", "--bias", "x"], "--bias is 'x'"),
+        (["a", "--ban", "999"], "999"),
+        (["a", "--temperature", "-1"], "temperature is -1.0"),
+        (["a", "--think", "--format", "world"], "'world' knows none"),
+        (["a", "--state", __file__], "test_run_command.py"),
+    ],
+)
+def test_errors_are_one_sentence(run: Run, arguments: list[str], message: str) -> None:
+    code, out, err = run(*arguments)
+    assert (code, out) == (1, "")
+    assert err.startswith("rookery: ")
+    assert err.count("\n") == 1
+    assert message in err
+
+
+def test_no_model(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(sys, "argv", ["rookery", "run"])
+    with pytest.raises(SystemExit):
+        main()
+    assert "no model given; say which: rookery run MODEL" in capsys.readouterr().err
+
+
+def test_a_conversation_keeps_its_system_text(run: Run, model: Model, tmp_path: Path) -> None:
+    chat = Chat(model, "S", max_tokens=1)
+    list(chat.ask("Hi"))
+    chat.save(tmp_path / "talk")
+    code, _, err = run("a", "--state", tmp_path / "talk", "--system", "T")
+    assert code == 1
+    assert "leave --system out" in err
+
+
+def test_lists_kept_light_agree_with_what_they_name() -> None:
+    """The commands repeat some names, so that help need not load numpy."""
+    choices = {option.name: list(option.type.choices) for option in command.params if hasattr(option.type, "choices")}
+    assert choices["order"] == list(ORDERS)
+    pools = next(option for option in embed_command.params if option.name == "pool")
+    assert list(pools.type.choices) == list(POOLS)
+    fields = {field.name for field in dataclasses.fields(Sampler)}
+    assert {option.name for option in command.params} >= fields - {"ban", "logit_bias", "logprobs"}
+
+
+def test_documented_defaults_are_the_samplers() -> None:
+    page = (Path(__file__).parents[2] / "docs/cli.md").read_text()
+    for option in command.params:
+        default = getattr(Sampler(), str(option.name), None)
+        if isinstance(default, float | int):
+            row = next(line for line in page.splitlines() if line.startswith(f"| `{option.opts[0]}`"))
+            assert re.search(rf"default {re.escape(f'{default:g}')}[, ]", row), row
