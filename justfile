@@ -15,5 +15,9 @@ native:
 ci:
     .ci/run
 
+# KIND: memory or threads; see scripts/sanitize.sh.
+sanitize KIND *TESTS:
+    scripts/sanitize.sh {{KIND}} {{TESTS}}
+
 size:
     python scripts/size.py

@@ -24,6 +24,7 @@ LAYERS = (
     {"engine"},
     {"applications"},
     {"cli"},
+    {"__main__"},
 )
 LEVEL = {unit: level for level, units in enumerate(LAYERS) for unit in units}
 APPLICATIONS = LEVEL["applications"]
