@@ -198,3 +198,10 @@ def test_text_rules_against_the_package() -> None:
     for _ in range(2000):
         text = "".join(random.choice(list("ab \t\r\n\n\u3000\x0b\x85\x1c"), random.integers(0, 12)))
         assert ours.refine_context(text) == peer.refine_context(text), repr(text)
+
+
+def test_the_packages_name_of_the_world_tokenizer() -> None:
+    pytest.importorskip("rookery.tokenizer")
+    pipeline = PIPELINE(Bigram(), "rwkv_vocab_v20230424")
+    assert pipeline.encode("Hello, world!") == [33155, 45, 40213, 34]
+    assert pipeline.decode([10464, 11685]) == "你好"
