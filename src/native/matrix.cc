@@ -1,5 +1,7 @@
 #include "matrix.h"
 
+#include "blocks.h"
+
 #include <sys/mman.h>
 
 #include <cmath>
@@ -7,21 +9,11 @@
 #include <cstring>
 #include <new>
 #include <stdexcept>
-#include <vector>
 
 namespace rookery {
 namespace {
 
 constexpr size_t kHugePage = size_t(2) << 20;
-
-Pack pack_of(Format format) {
-  switch (format) {
-    case Format::F32: return Pack::F32;
-    case Format::F16: return Pack::F16;
-    case Format::BF16: return Pack::BF16;
-    default: return Pack::I8;
-  }
-}
 
 uint8_t* allocate(size_t bytes) {
   size_t align = bytes >= kHugePage ? kHugePage : 64;
@@ -64,15 +56,13 @@ Matrix::Matrix(Format format, int rows, int cols, const uint8_t* source) {
   mat_.pack = pack_of(format);
   mat_.rows = rows;
   mat_.cols = cols;
-  mat_.sub = mat_.pack == Pack::I8 ? sub_block(format) : 1;
-  size_t number = mat_.pack == Pack::F32 ? 4 : 2;
-  mat_.group_bytes = mat_.pack == Pack::I8
-                         ? size_t(cols / mat_.sub) * (2 * kGroup * sizeof(float) + size_t(mat_.sub) * kGroup)
-                         : size_t(cols) * kGroup * number;
+  const bool blocks = mat_.pack >= Pack::Q8;
+  mat_.group_bytes = blocks ? size_t(cols / block_size(format)) * unit_bytes(mat_.pack)
+                            : size_t(cols) * kGroup * (mat_.pack == Pack::F32 ? 4 : 2);
   bytes_ = mat_.group_bytes * ((rows + kGroup - 1) / kGroup);
   data_.reset(allocate(bytes_));
   mat_.data = data_.get();
-  if (mat_.pack == Pack::I8)
+  if (blocks)
     pack_blocks(format, source);
   else
     pack_dense(format, source);
@@ -92,28 +82,14 @@ void Matrix::pack_dense(Format format, const uint8_t* source) {
 }
 
 void Matrix::pack_blocks(Format format, const uint8_t* source) {
-  const int block = block_size(format), sub = mat_.sub, runs = block / sub;
-  const size_t bytes = row_bytes(format, mat_.cols);
-  const size_t run_bytes = 2 * kGroup * sizeof(float) + size_t(sub) * kGroup;
-  std::vector<int8_t> codes(block);
-  std::vector<float> scale(runs), base(runs);
+  const int size = block_size(format);
+  const size_t row = row_bytes(format, mat_.cols), unit = unit_bytes(mat_.pack);
   std::memset(data_.get(), 0, bytes_);
-  for (int row = 0; row < mat_.rows; ++row) {
-    uint8_t* group = data_.get() + size_t(row / kGroup) * mat_.group_bytes;
-    const int r = row % kGroup;
-    for (int b = 0; b < mat_.cols / block; ++b) {
-      unpack_block(format, source + row * bytes + size_t(b) * block_bytes(format), codes.data(), scale.data(),
-                   base.data());
-      for (int i = 0; i < runs; ++i) {
-        require_finite(std::isfinite(scale[i]) && std::isfinite(base[i]));
-        uint8_t* run = group + size_t(b * runs + i) * run_bytes;
-        reinterpret_cast<float*>(run)[r] = scale[i];
-        reinterpret_cast<float*>(run)[kGroup + r] = base[i];
-        int8_t* to = reinterpret_cast<int8_t*>(run + 2 * kGroup * sizeof(float));
-        for (int k = 0; k < sub; ++k) to[size_t(k) * kGroup + r] = codes[size_t(i) * sub + k];
-      }
+  for (int r = 0; r < mat_.rows; ++r)
+    for (int b = 0; b < mat_.cols / size; ++b) {
+      uint8_t* to = data_.get() + size_t(r / kGroup) * mat_.group_bytes + size_t(b) * unit;
+      require_finite(pack_block(format, source + r * row + size_t(b) * block_bytes(format), to, r % kGroup));
     }
-  }
 }
 
 }  // namespace rookery

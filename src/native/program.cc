@@ -45,7 +45,7 @@ void Program::prepare(const Kernels* kernels, Threads* threads) {
     buffers_of_.emplace_back(outside ? 0 : size_t(buffer_widths[b]) * block_rows);
   }
   int longest = std::max(*std::max_element(widths.begin(), widths.end()), 0);
-  scratch_.assign(threads->count(), std::vector<float>(std::max<size_t>(linear_scratch(block_rows), longest) + 16));
+  scratch_.assign(threads->count(), std::vector<float>(std::max<size_t>(linear_scratch(block_rows, longest), longest) + 16));
 }
 
 int Program::rows_of(int id) const { return after_take_[id] ? last_.wanted : last_.end - last_.begin; }

@@ -22,6 +22,22 @@ inline vf load_i8(const int8_t* p) {
   return vf(_mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p)))));
 }
 
+constexpr int kRowVectors = 4;
+constexpr int kIntTokens = 2;
+constexpr int kDot8Bias = 0;
+
+inline vi nearest(vf x) { return vi(_mm256_cvtps_epi32(__m256(x))); }
+inline vi pairs(__m256i unsigned8, __m256i signed8) {
+  return vi(_mm256_madd_epi16(_mm256_maddubs_epi16(unsigned8, signed8), _mm256_set1_epi16(1)));
+}
+// Two products of codes up to 63 and int8 fit int16.
+inline vi dot4(vi acc, vi codes, vi x) { return acc + pairs(__m256i(codes), __m256i(x)); }
+// Codes up to 255 would not: make the weights signed, and give their sign to the input.
+inline vi dot8(vi acc, vi codes, vi x) {
+  __m256i w = _mm256_xor_si256(__m256i(codes), _mm256_set1_epi8(-128)), in = __m256i(x);
+  return acc + pairs(_mm256_abs_epi8(in), _mm256_sign_epi8(w, in));
+}
+
 }  // namespace
 }  // namespace rookery
 

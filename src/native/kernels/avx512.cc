@@ -1,4 +1,4 @@
-// AVX-512 F, BW, VL, DQ.
+// AVX-512 F, BW, VL, DQ, VNNI.
 #include <immintrin.h>
 
 #include "table.h"
@@ -21,6 +21,14 @@ inline vf load_bf16(const uint16_t* p) {
 inline vf load_i8(const int8_t* p) {
   return vf(_mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)))));
 }
+
+constexpr int kRowVectors = 2;
+constexpr int kIntTokens = 6;  // 12 integer and 12 float sums, 2 weights and a broadcast
+constexpr int kDot8Bias = 128;
+
+inline vi nearest(vf x) { return vi(_mm512_cvtps_epi32(__m512(x))); }
+inline vi dot4(vi acc, vi codes, vi x) { return vi(_mm512_dpbusd_epi32(__m512i(acc), __m512i(codes), __m512i(x))); }
+inline vi dot8(vi acc, vi codes, vi x) { return dot4(acc, codes, x); }
 
 }  // namespace
 }  // namespace rookery

@@ -41,6 +41,20 @@ inline void over2(const float* a, const float* b, float* y, int n, F f) {
   }
 }
 
+inline float total(vf v) {
+  float s = 0;
+  for (int i = 0; i < W; ++i) s += v[i];
+  return s;
+}
+
+}  // namespace
+}  // namespace rookery
+
+#include "integers.inl"
+
+namespace rookery {
+namespace {
+
 // ---------------------------------------------------------------- linear
 
 struct LoadF32 {
@@ -75,38 +89,8 @@ void tile(const uint8_t* w, const float* x, size_t ldx, int n, float* acc) {
     for (int v = 0; v < NV; ++v) store(acc + t * kGroup + v * W, a[t][v]);
 }
 
-// The I8 form of `tile` for a whole number of runs.
-template <int T>
-void tile_i8(const uint8_t* w, int sub, const float* x, size_t ldx, int n, float* acc) {
-  vf a[T][NV];
-  for (int t = 0; t < T; ++t)
-    for (int v = 0; v < NV; ++v) a[t][v] = load(acc + t * kGroup + v * W);
-  for (int k0 = 0; k0 < n; k0 += sub) {
-    const float* head = reinterpret_cast<const float*>(w);
-    vf scale[NV], base[NV];
-    for (int v = 0; v < NV; ++v) {
-      scale[v] = load(head + v * W);
-      base[v] = load(head + kGroup + v * W);
-    }
-    w += 2 * kGroup * sizeof(float);
-    for (int k = k0; k < k0 + sub; ++k, w += kGroup) {
-      for (int v = 0; v < NV; ++v) {
-        vf wv = scale[v] * load_i8(reinterpret_cast<const int8_t*>(w) + v * W) + base[v];
-        for (int t = 0; t < T; ++t) a[t][v] += wv * splat(x[t * ldx + k]);
-      }
-    }
-  }
-  for (int t = 0; t < T; ++t)
-    for (int v = 0; v < NV; ++v) store(acc + t * kGroup + v * W, a[t][v]);
-}
-
 inline size_t input_bytes(const Mat& w, int k) {
-  switch (w.pack) {
-    case Pack::F32: return size_t(k) * kGroup * 4;
-    case Pack::F16:
-    case Pack::BF16: return size_t(k) * kGroup * 2;
-    default: return size_t(k / w.sub) * (2 * kGroup * sizeof(float) + size_t(w.sub) * kGroup);
-  }
+  return size_t(k) * kGroup * (w.pack == Pack::F32 ? 4 : 2);
 }
 
 template <int T>
@@ -114,24 +98,12 @@ void tile_any(const Mat& w, const uint8_t* p, const float* x, size_t ldx, int n,
   switch (w.pack) {
     case Pack::F32: return tile<LoadF32, T>(p, x, ldx, n, acc);
     case Pack::F16: return tile<LoadF16, T>(p, x, ldx, n, acc);
-    case Pack::BF16: return tile<LoadBF16, T>(p, x, ldx, n, acc);
-    default: return tile_i8<T>(p, w.sub, x, ldx, n, acc);
+    default: return tile<LoadBF16, T>(p, x, ldx, n, acc);
   }
 }
 
 // Inputs [0, n) of a group as floats, [n][32].
 void unpack(const Mat& w, const uint8_t* p, int n, float* out) {
-  if (w.pack == Pack::I8) {
-    for (int k0 = 0; k0 < n; k0 += w.sub) {
-      const float* head = reinterpret_cast<const float*>(p);
-      p += 2 * kGroup * sizeof(float);
-      for (int k = k0; k < k0 + w.sub; ++k, p += kGroup)
-        for (int v = 0; v < NV; ++v)
-          store(out + size_t(k) * kGroup + v * W,
-                load(head + v * W) * load_i8(reinterpret_cast<const int8_t*>(p) + v * W) + load(head + kGroup + v * W));
-    }
-    return;
-  }
   for (int i = 0; i < n * kGroup; i += W)
     store(out + i, w.pack == Pack::F16 ? LoadF16::at(p + size_t(i) * 2) : LoadBF16::at(p + size_t(i) * 2));
 }
@@ -173,6 +145,7 @@ struct Panel {
 
 void linear(const Mat& w, const float* x, size_t ldx, float* y, size_t ldy, int t_count, int g0, int g1,
             float* scratch) {
+  if (w.pack >= Pack::Q8) return linear_integers(w, x, ldx, y, ldy, t_count, g0, g1, scratch);
   float* panel = scratch;
   float* acc = scratch + size_t(kPanel) * kGroup;
   for (int g = g0; g < g1; ++g) {
@@ -197,12 +170,6 @@ void linear(const Mat& w, const float* x, size_t ldx, float* y, size_t ldy, int 
 }
 
 // ---------------------------------------------------------------- norms
-
-inline float total(vf v) {
-  float s = 0;
-  for (int i = 0; i < W; ++i) s += v[i];
-  return s;
-}
 
 template <class F>
 inline float reduce(const float* x, int n, F f) {

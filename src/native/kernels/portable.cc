@@ -32,6 +32,23 @@ inline vf load_bf16(const uint16_t* p) {
 }
 inline vf load_i8(const int8_t* p) { return vf{float(p[0]), float(p[1]), float(p[2]), float(p[3])}; }
 
+constexpr int kRowVectors = 4;
+constexpr int kIntTokens = 1;
+constexpr int kDot8Bias = 128;
+
+// Adding 1.5 * 2^23 leaves no bits below one.
+inline vi nearest(vf x) { return __builtin_convertvector(x + 12582912.0f - 12582912.0f, vi); }
+inline vi dot4(vi acc, vi codes, vi x) {
+  uint8_t w[16];
+  int8_t in[16];
+  __builtin_memcpy(w, &codes, 16);
+  __builtin_memcpy(in, &x, 16);
+  for (int i = 0; i < 4; ++i)
+    for (int k = 0; k < 4; ++k) acc[i] += int(w[4 * i + k]) * in[4 * i + k];
+  return acc;
+}
+inline vi dot8(vi acc, vi codes, vi x) { return dot4(acc, codes, x); }
+
 }  // namespace
 }  // namespace rookery
 

@@ -11,15 +11,14 @@ namespace rookery {
 constexpr int kGroup = 32;   // output rows interleaved in a packed matrix: 2 zmm, 4 ymm, 8 xmm
 constexpr int kPanel = 128;  // inputs unpacked at a time: 128 x 32 floats are 16 KiB, a third of a 48 KiB L1
 
-enum class Pack : int { F32, F16, BF16, I8 };
+enum class Pack : int { F32, F16, BF16, Q8, Q4, Q4Min, Q5, Q5Min, Q4K, Q5K, Q6K };
 
 // A packed matrix, `rows` outputs by `cols` inputs.  Group g holds rows [32 g, 32 g + 32), missing rows zero:
 //   F32, F16, BF16  for each input, 32 numbers
-//   I8              for each run of `sub` inputs: 32 float scales, 32 float minima, then `sub` x 32 int8;
-//                   the number is scale * code + minimum
+//   the others      units of 32 or 256 inputs, scales first: docs/weight-layouts.md
 struct Mat {
   Pack pack;
-  int rows, cols, sub;
+  int rows, cols;
   const uint8_t* data;
   size_t group_bytes;
 };
@@ -30,7 +29,8 @@ enum class Binary : int { Add, Sub, Mul };
 struct Kernels {
   const char* name;
   // y[t][o] = sum_k x[t][k] w[o][k], k ascending in one chain per output, for groups [g0, g1).
-  // scratch: linear_scratch(t_count) floats, 64-byte aligned.
+  // Integer packs round the inputs to int8 first, 32 at a time.  scratch: linear_scratch(t_count, cols) floats, 64-byte
+  // aligned.
   void (*linear)(const Mat& w, const float* x, size_t ldx, float* y, size_t ldy, int t_count, int g0, int g1,
                  float* scratch);
   void (*layer_norm)(const float* x, const float* weight, const float* bias, float* y, int width, int c0, int c1,
@@ -51,7 +51,13 @@ struct Kernels {
                float* y, float* state, int lanes);
 };
 
-inline size_t linear_scratch(int t_count) { return static_cast<size_t>(kPanel + t_count) * kGroup; }
+constexpr int kUnit = 4096;           // floats that hold any unfolded unit of an integer pack
+constexpr int kRoundedBlock = 12;    // floats that hold 32 rounded inputs with their scale and sums
+
+inline size_t linear_scratch(int t_count, int cols) {
+  return static_cast<size_t>(kPanel + t_count) * kGroup + kUnit +
+         static_cast<size_t>(t_count) * (cols / 32) * kRoundedBlock;
+}
 
 extern const Kernels kPortable;
 #if defined(__x86_64__)

@@ -1,0 +1,20 @@
+// Blocks of weights in the layout of the integer kernels (docs/weight-layouts.md).
+#pragma once
+#include <cstddef>
+#include <cstdint>
+
+#include "kernels/table.h"
+#include "quant.h"
+
+namespace rookery {
+
+// The pack that holds a format without changing a number.
+Pack pack_of(Format format);
+
+// Bytes of a unit of an integer pack: one block of each of 32 rows.
+size_t unit_bytes(Pack pack);
+
+// Puts one block of row `r` (0..31) into its unit, which was all zeros.  False if a scale is NaN or infinite.
+bool pack_block(Format format, const uint8_t* block, uint8_t* unit, int r);
+
+}  // namespace rookery

@@ -1,0 +1,334 @@
+// Matrix products with integer weights: int8 inputs with a scale per 32, exact integer sums inside a run.
+//
+// A *run* is 32 inputs (16 in Q6_K) that share a scale.  Inputs are rounded to int8 per 32 first; what a run adds is
+// then an exact integer, scaled once.  Runs are added in ascending order in one chain per output, so a result does not
+// depend on how many tokens travel together.  docs/weight-layouts.md shows where every byte lies.
+//
+// An instruction set provides, besides what kernels.inl needs:
+//   dot4(acc, codes, x)   acc + four products per lane, codes 0..63, x int8
+//   dot8(acc, codes, x)   the same for codes 0..255, minus (128 - kDot8Bias) times the sum of the x
+//   nearest(x)            the nearest integers, ties to even
+//   kRowVectors           vectors of rows in flight
+//   kIntTokens            tokens of a tile
+
+namespace rookery {
+namespace {
+
+typedef unsigned vu __attribute__((vector_size(4 * W)));
+
+inline vi load_int(const void* p) {
+  vi v;
+  __builtin_memcpy(&v, p, sizeof v);
+  return v;
+}
+inline vi splat_int(int x) { return x - vi{}; }
+inline vi field(vi v, int shift, unsigned mask) { return vi((vu(v) >> shift) & mask); }
+
+// One block of 32 inputs of T tokens.
+template <int T>
+struct Inputs {
+  float scale[T];
+  float sum[T];         // scale * (half[0] + half[1])
+  int32_t half[2][T];   // sums of the codes of inputs 0..15 and 16..31
+  int8_t code[8][T][4];
+};
+
+// ---------------------------------------------------------------- formats
+//
+// kSpan inputs form a unit of kBytes for 32 rows.  scales() unfolds its runs' scales (and minima, negated) to floats;
+// codes(b, j, r) gives inputs 32 b + 4 j .. + 3 of the rows from r on, as unsigned bytes; kBias is what they are too big.
+
+inline vi nibbles(const uint8_t* p, int j, int r) {
+  vi v = load_int(p + j / 2 * 128 + r * 4);
+  return field(v, j % 2 * 4, 0x0f0f0f0fu);
+}
+
+inline void half_scales(const uint8_t* p, float* out) {
+  for (int r = 0; r < kGroup; r += W) store(out + r, load_f16(reinterpret_cast<const uint16_t*>(p) + r));
+}
+
+struct Q8 {
+  static constexpr int kSpan = 32, kRuns = 1, kBytes = 1088, kBias = kDot8Bias;
+  static constexpr bool kMin = false, kWide = true;
+  static void scales(const uint8_t* p, float* scale, float*) { half_scales(p, scale); }
+  static vi codes(const uint8_t* p, int, int j, int r) { return load_int(p + 64 + j * 128 + r * 4); }
+};
+
+template <bool MIN>
+struct Q4 {
+  static constexpr int kSpan = 32, kRuns = 1, kBytes = MIN ? 640 : 576, kBias = MIN ? 0 : 8;
+  static constexpr bool kMin = MIN, kWide = false;
+  static void scales(const uint8_t* p, float* scale, float* min) {
+    half_scales(p, scale);
+    if constexpr (MIN) half_scales(p + 64, min);
+  }
+  static vi codes(const uint8_t* p, int, int j, int r) { return nibbles(p + (MIN ? 128 : 64), j, r); }
+};
+
+template <bool MIN>
+struct Q5 {
+  static constexpr int kSpan = 32, kRuns = 1, kBytes = MIN ? 768 : 704, kBias = MIN ? 0 : 16;
+  static constexpr bool kMin = MIN, kWide = false;
+  static void scales(const uint8_t* p, float* scale, float* min) { Q4<MIN>::scales(p, scale, min); }
+  static vi codes(const uint8_t* p, int, int j, int r) {
+    p += MIN ? 128 : 64;
+    return nibbles(p + 128, j, r) | (field(load_int(p + r * 4), j, 0x01010101u) << 4);
+  }
+};
+
+// 6-bit scales and minima of eight runs: three vectors of 4 x 32 bytes hold sc[0..3], sc[4..7], mn[0..3] in their
+// lower six bits; their upper two bits together are mn[4..7].
+inline void k_scales(const uint8_t* p, float* scale, float* min) {
+  alignas(64) uint8_t six[4][128];
+  for (int i = 0; i < 128; i += 4 * W) {
+    vi a = load_int(p + 128 + i), b = load_int(p + 256 + i), c = load_int(p + 384 + i);
+    vi parts[4] = {field(a, 0, 0x3f3f3f3fu), field(b, 0, 0x3f3f3f3fu), field(c, 0, 0x3f3f3f3fu),
+                   field(a, 6, 0x03030303u) | field(b, 4, 0x0c0c0c0cu) | field(c, 2, 0x30303030u)};
+    for (int n = 0; n < 4; ++n) __builtin_memcpy(six[n] + i, &parts[n], sizeof(vi));
+  }
+  for (int r = 0; r < kGroup; r += W) {
+    vf d = load_f16(reinterpret_cast<const uint16_t*>(p) + r), m = -load_f16(reinterpret_cast<const uint16_t*>(p) + 32 + r);
+    for (int b = 0; b < 8; ++b) {
+      store(scale + b * kGroup + r, d * load_i8(reinterpret_cast<const int8_t*>(six[b / 4]) + b % 4 * kGroup + r));
+      store(min + b * kGroup + r, m * load_i8(reinterpret_cast<const int8_t*>(six[2 + b / 4]) + b % 4 * kGroup + r));
+    }
+  }
+}
+
+template <bool FIVE>
+struct QK {
+  static constexpr int kSpan = 256, kRuns = 8, kBlock = FIVE ? 640 : 512, kBytes = 512 + 8 * kBlock, kBias = 0;
+  static constexpr bool kMin = true, kWide = false;
+  static void scales(const uint8_t* p, float* scale, float* min) { k_scales(p, scale, min); }
+  static vi codes(const uint8_t* p, int b, int j, int r) {
+    p += 512 + b * kBlock;
+    if constexpr (FIVE) return nibbles(p + 128, j, r) | (field(load_int(p + r * 4), j, 0x01010101u) << 4);
+    return nibbles(p, j, r);
+  }
+};
+
+struct Q6 {
+  static constexpr int kSpan = 256, kRuns = 16, kBlock = 768, kBytes = 576 + 8 * kBlock, kBias = 32;
+  static constexpr bool kMin = false, kWide = false;
+  static void scales(const uint8_t* p, float* scale, float*) {
+    for (int r = 0; r < kGroup; r += W) {
+      vf d = load_f16(reinterpret_cast<const uint16_t*>(p) + r);
+      for (int i = 0; i < kRuns; ++i)
+        store(scale + i * kGroup + r, d * load_i8(reinterpret_cast<const int8_t*>(p) + 64 + i * kGroup + r));
+    }
+  }
+  static vi codes(const uint8_t* p, int b, int j, int r) {
+    p += 576 + b * kBlock + j / 4 * 384;  // 16 inputs: 128 bytes of upper pairs of bits, 256 of nibbles
+    return nibbles(p + 128, j % 4, r) | (field(load_int(p + r * 4), j % 4 * 2, 0x03030303u) << 4);
+  }
+};
+
+// A unit whose codes and scales were unfolded to bytes and floats, for many tokens.
+template <class F>
+struct Unfolded {
+  static constexpr int kSpan = F::kSpan, kRuns = F::kRuns, kBias = F::kBias;
+  static constexpr bool kMin = F::kMin, kWide = F::kWide;
+  static constexpr int kScales = kRuns * kGroup * 4 * (kMin ? 2 : 1), kBytes = kScales + kSpan * kGroup;
+  static vi codes(const uint8_t* p, int b, int j, int r) { return load_int(p + kScales + (b * 8 + j) * 128 + r * 4); }
+};
+
+template <class F>
+void unfold(const uint8_t* p, uint8_t* out) {
+  float* scale = reinterpret_cast<float*>(out);
+  F::scales(p, scale, scale + F::kRuns * kGroup);
+  out += Unfolded<F>::kScales;
+  for (int b = 0; b < F::kSpan / 32; ++b)
+    for (int j = 0; j < 8; ++j)
+      for (int r = 0; r < kGroup; r += W, out += 4 * W) {
+        vi c = F::codes(p, b, j, r);
+        __builtin_memcpy(out, &c, sizeof c);
+      }
+}
+
+template <class F>
+struct IsUnfolded {
+  static constexpr bool value = false;
+};
+template <class F>
+struct IsUnfolded<Unfolded<F>> {
+  static constexpr bool value = true;
+};
+
+// ---------------------------------------------------------------- products
+
+// Adds `units` units of a group to acc[T][32] for the rows [R, R + kRowVectors * W).
+template <class F, int T>
+inline void rows_int(const uint8_t* p, const Inputs<T>* x, int units, float* acc, int row) {
+  constexpr int V = kRowVectors;
+  vf f[T][V];
+  for (int t = 0; t < T; ++t)
+    for (int v = 0; v < V; ++v) f[t][v] = load(acc + t * kGroup + row + v * W);
+  for (int unit = 0; unit < units; ++unit, p += F::kBytes) {
+    alignas(64) float unfolded[IsUnfolded<F>::value ? 1 : F::kRuns * kGroup * 2];
+    const float* scale = unfolded;
+    if constexpr (IsUnfolded<F>::value)
+      scale = reinterpret_cast<const float*>(p);
+    else
+      F::scales(p, unfolded, unfolded + F::kRuns * kGroup);
+    const float* min = scale + F::kRuns * kGroup;
+    for (int b = 0; b < F::kSpan / 32; ++b, ++x) {
+      constexpr int kParts = F::kRuns * 32 / F::kSpan;  // runs in 32 inputs: 1 or 2
+#pragma GCC unroll 2
+      for (int part = 0; part < kParts; ++part) {
+        vi d[T][V];
+        for (int t = 0; t < T; ++t)
+          for (int v = 0; v < V; ++v)
+            d[t][v] = splat_int(-F::kBias * (kParts == 2 ? x->half[part][t] : x->half[0][t] + x->half[1][t]));
+#pragma GCC unroll 8
+        for (int i = 0; i < 8 / kParts; ++i) {
+          const int j = part * (8 / kParts) + i;
+          vi codes[V];
+          for (int v = 0; v < V; ++v) codes[v] = F::codes(p, b, j, row + v * W);
+          for (int t = 0; t < T; ++t) {
+            int four;
+            __builtin_memcpy(&four, x->code[j][t], 4);
+            vi xs = splat_int(four);
+            for (int v = 0; v < V; ++v) d[t][v] = F::kWide ? dot8(d[t][v], codes[v], xs) : dot4(d[t][v], codes[v], xs);
+          }
+        }
+        const int run = b * kParts + part;
+        for (int v = 0; v < V; ++v) {
+          vf s = load(scale + run * kGroup + row + v * W);
+          vf m = F::kMin ? load(min + run * kGroup + row + v * W) : vf{};
+          for (int t = 0; t < T; ++t) {
+            f[t][v] += __builtin_convertvector(d[t][v], vf) * (s * x->scale[t]);
+            if constexpr (F::kMin) f[t][v] += m * x->sum[t];
+          }
+        }
+      }
+    }
+  }
+  for (int t = 0; t < T; ++t)
+    for (int v = 0; v < V; ++v) store(acc + t * kGroup + row + v * W, f[t][v]);
+}
+
+template <class F, int T>
+void tile_int(const uint8_t* p, const void* x, int units, float* acc) {
+  for (int row = 0; row < kGroup; row += kRowVectors * W)
+    rows_int<F, T>(p, static_cast<const Inputs<T>*>(x), units, acc, row);
+}
+
+// ---------------------------------------------------------------- inputs
+
+inline float largest(vf v) {
+  float a[W];
+  store(a, v);
+  for (int n = W / 2; n > 0; n /= 2)
+    for (int i = 0; i < n; ++i) a[i] = a[i] > a[i + n] ? a[i] : a[i + n];
+  return a[0];
+}
+
+template <int T>
+void round_inputs(const float* x, size_t ldx, int blocks, void* out) {
+  Inputs<T>* to = static_cast<Inputs<T>*>(out);
+  for (int b = 0; b < blocks; ++b, ++to)
+    for (int t = 0; t < T; ++t) {
+      const float* from = x + t * ldx + b * 32;
+      vf most{}, poison{};
+      for (int i = 0; i < 32; i += W) {
+        vf v = load(from + i);
+        poison += v * 0.0f;  // NaN if any number is NaN or infinite: it must not vanish in the rounding
+        v = v < 0.0f ? -v : v;
+        most = v > most ? v : most;
+      }
+      const float max = largest(most), inverse = max > 0 ? 127.0f / max : 0.0f;
+      int q[32], half[2] = {0, 0};
+      for (int i = 0; i < 32; i += W) {
+        vi rounded = nearest(load(from + i) * inverse);
+        __builtin_memcpy(q + i, &rounded, sizeof rounded);
+      }
+      int8_t code[32];
+      for (int i = 0; i < 32; ++i) code[i] = static_cast<int8_t>(q[i]);
+      for (int i = 0; i < 16; ++i) half[0] += q[i], half[1] += q[i + 16];
+      for (int j = 0; j < 8; ++j) __builtin_memcpy(to->code[j][t], code + 4 * j, 4);
+      to->scale[t] = max / 127.0f + total(poison);
+      to->half[0][t] = half[0];
+      to->half[1][t] = half[1];
+      to->sum[t] = to->scale[t] * float(half[0] + half[1]);
+    }
+}
+
+// Calls f.operator()<T>(first token) for tiles that cover all tokens.
+template <class F>
+inline void for_int_tiles(int count, F f) {
+  int t = 0;
+  for (; t + kIntTokens <= count; t += kIntTokens) f.template operator()<kIntTokens>(t);
+  if constexpr (kIntTokens > 4)
+    if (t + 4 <= count) f.template operator()<4>(t), t += 4;
+  if constexpr (kIntTokens > 2)
+    if (t + 2 <= count) f.template operator()<2>(t), t += 2;
+  for (; t < count; ++t) f.template operator()<1>(t);
+}
+
+struct RoundAll {
+  const float* x;
+  size_t ldx;
+  int blocks;
+  uint8_t* out;
+  template <int T>
+  void operator()(int t) {
+    round_inputs<T>(x + t * ldx, ldx, blocks, out + size_t(t) * blocks * sizeof(Inputs<1>));
+  }
+};
+
+template <class F>
+struct IntTiles {
+  const uint8_t* p;
+  const uint8_t* x;
+  int blocks, first, units;
+  float* acc;
+  template <int T>
+  void operator()(int t) {
+    const uint8_t* from = x + (size_t(t) * blocks + size_t(first) * T) * sizeof(Inputs<1>);
+    tile_int<F, T>(p, from, units, acc + size_t(t) * kGroup);
+  }
+};
+
+constexpr int kUnfoldFrom = 2 * kIntTokens;  // tokens from which unfolding a unit once beats decoding it per tile
+
+template <class F>
+void linear_int(const Mat& w, const uint8_t* x, float* y, size_t ldy, int count, int g0, int g1, float* scratch) {
+  float* acc = scratch;
+  uint8_t* unit = reinterpret_cast<uint8_t*>(scratch + size_t(count) * kGroup);
+  const int blocks = w.cols / 32, units = w.cols / F::kSpan;
+  for (int g = g0; g < g1; ++g) {
+    const uint8_t* p = w.data + size_t(g) * w.group_bytes;
+    for (size_t i = 0; i < size_t(count) * kGroup; i += W) store(acc + i, vf{});
+    if (F::kSpan == 32 || count < kUnfoldFrom) {
+      for_int_tiles(count, IntTiles<F>{p, x, blocks, 0, units, acc});
+    } else {
+      for (int u = 0; u < units; ++u) {
+        unfold<F>(p + size_t(u) * F::kBytes, unit);
+        for_int_tiles(count, IntTiles<Unfolded<F>>{unit, x, blocks, u * F::kSpan / 32, 1, acc});
+      }
+    }
+    const int o = g * kGroup, rows = w.rows - o < kGroup ? w.rows - o : kGroup;
+    for (int t = 0; t < count; ++t) __builtin_memcpy(y + t * ldy + o, acc + size_t(t) * kGroup, rows * 4);
+  }
+}
+
+void linear_integers(const Mat& w, const float* x, size_t ldx, float* y, size_t ldy, int count, int g0, int g1,
+                     float* scratch) {
+  const int blocks = w.cols / 32;
+  uint8_t* inputs = reinterpret_cast<uint8_t*>(scratch);
+  for_int_tiles(count, RoundAll{x, ldx, blocks, inputs});
+  scratch += size_t(count) * blocks * (sizeof(Inputs<1>) / sizeof(float));
+  switch (w.pack) {
+    case Pack::Q8: return linear_int<Q8>(w, inputs, y, ldy, count, g0, g1, scratch);
+    case Pack::Q4: return linear_int<Q4<false>>(w, inputs, y, ldy, count, g0, g1, scratch);
+    case Pack::Q4Min: return linear_int<Q4<true>>(w, inputs, y, ldy, count, g0, g1, scratch);
+    case Pack::Q5: return linear_int<Q5<false>>(w, inputs, y, ldy, count, g0, g1, scratch);
+    case Pack::Q5Min: return linear_int<Q5<true>>(w, inputs, y, ldy, count, g0, g1, scratch);
+    case Pack::Q4K: return linear_int<QK<false>>(w, inputs, y, ldy, count, g0, g1, scratch);
+    case Pack::Q5K: return linear_int<QK<true>>(w, inputs, y, ldy, count, g0, g1, scratch);
+    default: return linear_int<Q6>(w, inputs, y, ldy, count, g0, g1, scratch);
+  }
+}
+
+}  // namespace
+}  // namespace rookery
