@@ -1,10 +1,7 @@
 #include "matrix.h"
 
-#include "blocks.h"
-
 #include <sys/mman.h>
 
-#include <cmath>
 #include <cstdlib>
 #include <cstring>
 #include <new>
@@ -14,16 +11,9 @@ namespace rookery {
 namespace {
 
 constexpr size_t kHugePage = size_t(2) << 20;
+constexpr size_t kLine = 64;
 
-uint8_t* allocate(size_t bytes) {
-  size_t align = bytes >= kHugePage ? kHugePage : 64;
-  void* p = std::aligned_alloc(align, (bytes + align - 1) / align * align);
-  if (p == nullptr) throw std::bad_alloc();
-#ifdef MADV_HUGEPAGE
-  if (align == kHugePage) madvise(p, bytes, MADV_HUGEPAGE);
-#endif
-  return static_cast<uint8_t*>(p);
-}
+size_t whole_lines(size_t bytes) { return (bytes + kLine - 1) / kLine * kLine; }
 
 // Whether no number is NaN or infinite: neither has an exponent of all ones.
 template <class T>
@@ -37,58 +27,95 @@ void require_finite(bool holds) {
   if (!holds) throw std::overflow_error("the matrix holds NaN or infinity");
 }
 
-// Rows of T become groups of 32 numbers for each input.
+// Rows [32 g, 32 g + 32) become 32 numbers for each input; missing rows are zero.
 template <class T>
-void interleave(const T* from, T* to, int rows, int cols) {
-  for (int g = 0; g * kGroup < rows; ++g, to += size_t(cols) * kGroup)
-    for (int r = 0; r < kGroup; ++r) {
-      int row = g * kGroup + r;
-      const T* line = from + size_t(row) * cols;
-      for (int k = 0; k < cols; ++k) to[size_t(k) * kGroup + r] = row < rows ? line[k] : T(0);
-    }
+void interleave(const T* from, T* to, int g, int rows, int cols) {
+  for (int r = 0; r < kGroup; ++r) {
+    const int row = g * kGroup + r;
+    const T* line = from + size_t(row) * cols;
+    for (int k = 0; k < cols; ++k) to[size_t(k) * kGroup + r] = row < rows ? line[k] : T(0);
+  }
+}
+
+void pack_dense(const Shape& shape, const uint8_t* source, uint8_t* to, int g) {
+  const int rows = std::min(kGroup, shape.rows - g * kGroup);
+  const size_t first = size_t(g) * kGroup * shape.cols, count = size_t(rows) * shape.cols;
+  if (shape.format == Format::F32) {
+    const uint32_t* from = reinterpret_cast<const uint32_t*>(source);
+    require_finite(finite(from + first, count, 0x7f800000u));
+    return interleave(from, reinterpret_cast<uint32_t*>(to), g, shape.rows, shape.cols);
+  }
+  const uint16_t* from = reinterpret_cast<const uint16_t*>(source);
+  const uint16_t exponent = shape.format == Format::F16 ? 0x7c00 : 0x7f80;
+  require_finite(finite(from + first, count, exponent));
+  interleave(from, reinterpret_cast<uint16_t*>(to), g, shape.rows, shape.cols);
+}
+
+void pack_blocks(const Shape& shape, const uint8_t* source, uint8_t* to, int g) {
+  const int size = block_size(shape.format);
+  const size_t row = row_bytes(shape.format, shape.cols), unit = unit_bytes(pack_of(shape.format));
+  std::memset(to, 0, shape.group_bytes());
+  for (int r = 0; r < std::min(kGroup, shape.rows - g * kGroup); ++r) {
+    const uint8_t* line = source + (size_t(g) * kGroup + r) * row;
+    for (int b = 0; b < shape.cols / size; ++b)
+      require_finite(pack_block(shape.format, line + size_t(b) * block_bytes(shape.format), to + b * unit, r));
+  }
 }
 
 }  // namespace
 
-void Matrix::Free::operator()(uint8_t* p) const { std::free(p); }
+void Arena::Free::operator()(uint8_t* p) const { std::free(p); }
 
-Matrix::Matrix(Format format, int rows, int cols, const uint8_t* source) {
-  mat_.pack = pack_of(format);
-  mat_.rows = rows;
-  mat_.cols = cols;
-  const bool blocks = mat_.pack >= Pack::Q8;
-  mat_.group_bytes = blocks ? size_t(cols / block_size(format)) * unit_bytes(mat_.pack)
-                            : size_t(cols) * kGroup * (mat_.pack == Pack::F32 ? 4 : 2);
-  bytes_ = mat_.group_bytes * ((rows + kGroup - 1) / kGroup);
-  data_.reset(allocate(bytes_));
-  mat_.data = data_.get();
-  if (blocks)
-    pack_blocks(format, source);
-  else
-    pack_dense(format, source);
-}
-
-void Matrix::pack_dense(Format format, const uint8_t* source) {
-  const size_t count = size_t(mat_.rows) * mat_.cols;
-  if (format == Format::F32) {
-    require_finite(finite(reinterpret_cast<const uint32_t*>(source), count, 0x7f800000u));
-    interleave(reinterpret_cast<const float*>(source), reinterpret_cast<float*>(data_.get()), mat_.rows, mat_.cols);
-  } else {
-    const uint16_t exponent = format == Format::F16 ? 0x7c00 : 0x7f80;
-    require_finite(finite(reinterpret_cast<const uint16_t*>(source), count, exponent));
-    interleave(reinterpret_cast<const uint16_t*>(source), reinterpret_cast<uint16_t*>(data_.get()), mat_.rows,
-               mat_.cols);
+Arena::Arena(const std::vector<size_t>& bytes) : taken_(bytes.size()), given_(bytes) {
+  for (size_t n : bytes) {
+    const size_t align = n >= kHugePage ? kHugePage : kLine;
+    const size_t whole = (n + align - 1) / align * align;
+    void* p = std::aligned_alloc(align, std::max(whole, align));
+    if (p == nullptr) throw std::bad_alloc();
+#ifdef MADV_HUGEPAGE
+    if (align == kHugePage) madvise(p, whole, MADV_HUGEPAGE);
+#endif
+    stretches_.emplace_back(static_cast<uint8_t*>(p));
+    size_ += n;
   }
 }
 
-void Matrix::pack_blocks(Format format, const uint8_t* source) {
-  const int size = block_size(format);
-  const size_t row = row_bytes(format, mat_.cols), unit = unit_bytes(mat_.pack);
-  std::memset(data_.get(), 0, bytes_);
-  for (int r = 0; r < mat_.rows; ++r)
-    for (int b = 0; b < mat_.cols / size; ++b) {
-      uint8_t* to = data_.get() + size_t(r / kGroup) * mat_.group_bytes + size_t(b) * unit;
-      require_finite(pack_block(format, source + r * row + size_t(b) * block_bytes(format), to, r % kGroup));
+uint8_t* Arena::take(int thread, size_t bytes) {
+  if (taken_[thread] + bytes > given_[thread]) throw std::logic_error("the arena is too small for the matrices");
+  uint8_t* p = stretches_[thread].get() + taken_[thread];
+  taken_[thread] += bytes;
+  return p;
+}
+
+size_t Shape::group_bytes() const {
+  const Pack pack = pack_of(format);
+  if (pack >= Pack::Q8) return whole_lines(size_t(cols / block_size(format)) * unit_bytes(pack));
+  return whole_lines(size_t(cols) * kGroup * (pack == Pack::F32 ? 4 : 2));
+}
+
+Range Shape::groups_of(const Ownership& own, int thread) const {
+  const Range rows_of = own.of(rows, thread);
+  return {rows_of.begin / kGroup, (rows_of.end + kGroup - 1) / kGroup};
+}
+
+Matrix::Matrix(const Shape& shape, const Ownership& own, Arena& arena) : shape_(shape) {
+  for (int thread = 0; thread < own.threads; ++thread) {
+    const Range groups = shape.groups_of(own, thread);
+    uint8_t* data = arena.take(thread, size_t(groups.end - groups.begin) * shape.group_bytes());
+    groups_.push_back(groups);
+    data_.push_back(data);
+    mats_.push_back({pack_of(shape.format), shape.rows, shape.cols, groups.begin, data, shape.group_bytes()});
+  }
+}
+
+void Matrix::pack(const uint8_t* source) {
+  for (size_t thread = 0; thread < groups_.size(); ++thread)
+    for (int g = groups_[thread].begin; g < groups_[thread].end; ++g) {
+      uint8_t* to = data_[thread] + size_t(g - groups_[thread].begin) * shape_.group_bytes();
+      if (pack_of(shape_.format) >= Pack::Q8)
+        pack_blocks(shape_, source, to, g);
+      else
+        pack_dense(shape_, source, to, g);
     }
 }
 

@@ -1,32 +1,57 @@
-// Matrices packed for the kernels.
+// Matrices packed for the kernels, and the memory they lie in.
 #pragma once
 #include <cstdint>
 #include <memory>
+#include <vector>
 
-#include "kernels/table.h"
-#include "quant.h"
+#include "blocks.h"
+#include "ownership.h"
 
 namespace rookery {
 
-// Owns a matrix in the layout of `Mat`.  Block formats keep their codes as int8 with a scale and a minimum per run,
-// so that every number is exactly the one the file stores.
-class Matrix {
+// Memory for weights: one stretch per thread, handed out in order and never given back.  A thread that walks through
+// a program reads its stretch from the beginning to the end.
+class Arena {
  public:
-  // source: `rows` rows of `cols` numbers in `format`, one after another.
-  Matrix(Format format, int rows, int cols, const uint8_t* source);
-  const Mat& mat() const { return mat_; }
-  size_t bytes() const { return bytes_; }
+  // bytes[i]: how much thread i will take in all.
+  explicit Arena(const std::vector<size_t>& bytes);
+  uint8_t* take(int thread, size_t bytes);
+  size_t size() const { return size_; }
 
  private:
   struct Free {
     void operator()(uint8_t* p) const;
   };
-  void pack_dense(Format format, const uint8_t* source);
-  void pack_blocks(Format format, const uint8_t* source);
+  std::vector<std::unique_ptr<uint8_t[], Free>> stretches_;
+  std::vector<size_t> taken_, given_;
+  size_t size_ = 0;
+};
 
-  std::unique_ptr<uint8_t[], Free> data_;
-  size_t bytes_ = 0;
-  Mat mat_{};
+// What a matrix needs before its numbers are there.
+struct Shape {
+  Format format;
+  int rows, cols;
+
+  size_t group_bytes() const;  // of 32 packed rows
+  int groups() const { return (rows + kGroup - 1) / kGroup; }
+  Range groups_of(const Ownership& own, int thread) const;
+};
+
+// A packed matrix, each thread's groups in its own stretch of the arena.
+class Matrix {
+ public:
+  Matrix(const Shape& shape, const Ownership& own, Arena& arena);
+  // source: `rows` rows of `cols` numbers in the shape's format, one after another.  Throws std::overflow_error for
+  // NaN and infinity.
+  void pack(const uint8_t* source);
+  const Mat& mat(int thread) const { return mats_[thread]; }
+  const Shape& shape() const { return shape_; }
+
+ private:
+  Shape shape_;
+  std::vector<Mat> mats_;       // per thread
+  std::vector<Range> groups_;   // per thread
+  std::vector<uint8_t*> data_;  // per thread
 };
 
 }  // namespace rookery

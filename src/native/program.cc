@@ -4,7 +4,6 @@
 #include <chrono>
 #include <cstring>
 #include <map>
-#include <numeric>
 #include <stdexcept>
 
 namespace rookery {
@@ -50,14 +49,6 @@ void Program::prepare(const Kernels* kernels, Threads* threads) {
 
 int Program::rows_of(int id) const { return after_take_[id] ? last_.wanted : last_.end - last_.begin; }
 
-// Columns are dealt in units, so that a head and a row group never straddle two threads.
-Program::Range Program::own(int columns, int thread) const {
-  int unit = columns == width ? std::lcm(kGroup, head_size) : kGroup;
-  int64_t units = (columns + unit - 1) / unit, n = threads_->count();
-  int begin = static_cast<int>(units * thread / n) * unit, end = static_cast<int>(units * (thread + 1) / n) * unit;
-  return {std::min(begin, columns), std::min(end, columns)};
-}
-
 float* Program::at(int id) { return id == asked_ ? out_ : buffers_of_[buffers[id]].data(); }
 
 void Program::run(const Call& call) {
@@ -89,7 +80,7 @@ void Program::walk(const Call& call, const Part& part, int thread) {
 
 void Program::step(const Op& op, const Call& call, const Part& part, int thread) {
   const int columns = widths[op.out], rows = after_take_[op.out] ? part.wanted : part.end - part.begin;
-  const Range mine = own(columns, thread);
+  const Range mine = own.of(columns, thread);
   if (mine.begin == mine.end || rows == 0) return;
   const float* x = op.inputs.empty() ? nullptr : at(op.inputs[0]);
   float* y = at(op.out);
@@ -105,7 +96,8 @@ void Program::step(const Op& op, const Call& call, const Part& part, int thread)
       float* scratch = scratch_[thread].data();
       scratch += (64 - reinterpret_cast<uintptr_t>(scratch) % 64) % 64 / sizeof(float);
       const int g1 = (mine.end + kGroup - 1) / kGroup;
-      return kernels_->linear(*op.matrix, x, op.matrix->cols, y, columns, rows, mine.begin / kGroup, g1, scratch);
+      const Mat& w = op.matrix->mat(thread);
+      return kernels_->linear(w, x, w.cols, y, columns, rows, mine.begin / kGroup, g1, scratch);
     }
     case Code::Shift: return shift(op, call, part, mine);
     case Code::Wkv4:

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "matrix.h"
+#include "ownership.h"
 #include "threads.h"
 
 namespace rookery {
@@ -25,7 +26,7 @@ struct Op {
   int out;                           // value ids
   std::vector<int> inputs;
   std::vector<const float*> vectors;  // parameters, one number per column
-  const Mat* matrix = nullptr;
+  const Matrix* matrix = nullptr;
   float scalar = 0;
   int heads = 1;
   int64_t state = -1;  // offset into a state, in floats
@@ -63,8 +64,7 @@ class Program {
   std::vector<int> buffer_widths;  // of each buffer
   Embedding embedding{};
   int result = -1;  // the logits
-  int width = 0;      // channels of the model
-  int head_size = 1;  // columns that must stay with one thread
+  Ownership own;
   int block_rows = 128;
 
   // Call once after filling in the fields above.
@@ -83,10 +83,6 @@ class Program {
   struct Part {  // of a call: rows [begin, end) of it, and which wanted rows lie there
     int begin, end, first_wanted, wanted;
   };
-  struct Range {
-    int begin, end;
-  };
-  Range own(int columns, int thread) const;
   float* at(int id);
   void walk(const Call& call, const Part& part, int thread);
   void step(const Op& op, const Call& call, const Part& part, int thread);

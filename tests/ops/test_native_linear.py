@@ -147,10 +147,14 @@ def test_one_bad_row_leaves_the_others_alone(table, bad):
 
 
 def test_data_of_the_wrong_size_is_refused(table):
-    del table
+    def reserved(shape: tuple[int, int, int]) -> Any:
+        runner = _native.Runner(table, 2)
+        runner.reserve([shape], 32, 1)
+        return runner
+
     with pytest.raises(ValueError, match="wrong size"):
-        _native.pack(0, 3, 5, np.zeros(59, np.uint8))
+        reserved((0, 3, 5)).matrix(0, np.zeros(59, np.uint8))
     with pytest.raises(ValueError, match="whole number of blocks"):
-        _native.pack(8, 3, 33, np.zeros(102, np.uint8))
+        reserved((8, 3, 33))
     with pytest.raises(ValueError, match="no such weight format"):
-        _native.pack(99, 3, 5, np.zeros(60, np.uint8))
+        reserved((99, 3, 5))

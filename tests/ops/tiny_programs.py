@@ -90,14 +90,12 @@ def program(build: Build, x: np.ndarray | Tensor, setup: Setup, **passes: bool) 
     result = build(recorder, recorder.embed(embedding), *_fields(setup))
     recorded = recorder.finish(result[0] if isinstance(result, tuple) else result, **passes)
     runner = _native.Runner(setup.table, setup.threads)
-    _transfer(recorded, runner, None)
+    _transfer(recorded, runner, recorded.widths[recorded.result], setup.lanes)
     runner.finish(
         recorded.widths,
         recorded.buffers,
         recorded.buffer_widths,
         recorded.result,
-        recorded.widths[recorded.result],
-        setup.lanes,
         setup.state[0].size,
         setup.block_rows,
     )

@@ -1,8 +1,8 @@
 // Programs and matrices, for Python.
 #include <nanobind/ndarray.h>
 #include <nanobind/stl/optional.h>
-#include <nanobind/stl/shared_ptr.h>
 #include <nanobind/stl/string.h>
+#include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
 
 #include <memory>
@@ -33,13 +33,6 @@ size_t bytes_of(Format format, int rows, int cols) {
   return rows * row_bytes(format, cols);
 }
 
-std::shared_ptr<Matrix> pack(int format, int rows, int cols, Bytes data) {
-  Format f = static_cast<Format>(format);
-  require(rows > 0 && cols > 0 && data.size() == bytes_of(f, rows, cols), "the matrix data has the wrong size");
-  nb::gil_scoped_release release;
-  return std::make_shared<Matrix>(f, rows, cols, data.data());
-}
-
 // A program with everything it refers to, one call at a time.
 class Runner {
  public:
@@ -49,7 +42,33 @@ class Runner {
   }
 
   void vector(Vector v) { vectors_.push_back(v); }
-  void matrix(std::shared_ptr<Matrix> m) { matrices_.push_back(std::move(m)); }
+
+  // Makes room for matrices, given as (format, rows, cols) in the order in which a step reads them.
+  void reserve(const std::vector<std::tuple<int, int, int>>& shapes, int width, int head_size) {
+    require(!arena_, "the matrices have been reserved already");
+    program_.own = {threads_.count(), width, head_size};
+    std::vector<size_t> bytes(threads_.count());
+    std::vector<Shape> known;
+    for (auto [format, rows, cols] : shapes) {
+      require(rows > 0 && cols > 0, "a matrix is empty");
+      bytes_of(static_cast<Format>(format), rows, cols);
+      known.push_back({static_cast<Format>(format), rows, cols});
+      for (int thread = 0; thread < threads_.count(); ++thread) {
+        Range groups = known.back().groups_of(program_.own, thread);
+        bytes[thread] += size_t(groups.end - groups.begin) * known.back().group_bytes();
+      }
+    }
+    arena_ = std::make_unique<Arena>(bytes);
+    for (const Shape& shape : known) matrices_.push_back(std::make_unique<Matrix>(shape, program_.own, *arena_));
+  }
+
+  void matrix(int index, Bytes data) {
+    Matrix& m = *matrices_.at(index);
+    const Shape& shape = m.shape();
+    require(data.size() == bytes_of(shape.format, shape.rows, shape.cols), "the matrix data has the wrong size");
+    nb::gil_scoped_release release;
+    m.pack(data.data());
+  }
 
   void embedding(int format, int rows, int cols, Bytes data) {
     Format f = static_cast<Format>(format);
@@ -65,7 +84,7 @@ class Runner {
     op.out = out;
     op.inputs = std::move(inputs);
     for (int i : vectors) op.vectors.push_back(vectors_.at(i).data());
-    if (op.code == Code::Linear) op.matrix = &matrices_.at(matrix)->mat();
+    if (op.code == Code::Linear) op.matrix = matrices_.at(matrix).get();
     op.scalar = scalar;
     op.heads = heads;
     op.state = state;
@@ -73,14 +92,12 @@ class Runner {
     program_.ops.push_back(std::move(op));
   }
 
-  void finish(std::vector<int> widths, std::vector<int> buffers, std::vector<int> buffer_widths, int result, int width,
-              int head_size, int64_t state_size, int block_rows) {
+  void finish(std::vector<int> widths, std::vector<int> buffers, std::vector<int> buffer_widths, int result,
+              int64_t state_size, int block_rows) {
     program_.widths = std::move(widths);
     program_.buffers = std::move(buffers);
     program_.buffer_widths = std::move(buffer_widths);
     program_.result = result;
-    program_.width = width;
-    program_.head_size = head_size;
     program_.block_rows = block_rows;
     state_size_ = state_size;
     program_.prepare(kernels_, &threads_);
@@ -129,18 +146,14 @@ class Runner {
   std::vector<int64_t> nanoseconds() const { return program_.nanoseconds; }
   int threads() const { return threads_.count(); }
   const char* table() const { return kernels_->name; }
-  size_t bytes() const {
-    size_t sum = 0;
-    for (auto& m : matrices_)
-      if (m) sum += m->bytes();
-    return sum;
-  }
+  size_t bytes() const { return arena_ ? arena_->size() : 0; }
 
  private:
   const Kernels* kernels_;
   Threads threads_;
   std::vector<Vector> vectors_;
-  std::vector<std::shared_ptr<Matrix>> matrices_;
+  std::unique_ptr<Arena> arena_;
+  std::vector<std::unique_ptr<Matrix>> matrices_;
   Bytes embedding_;
   int64_t state_size_ = 0;
   Program program_;
@@ -150,8 +163,6 @@ class Runner {
 }  // namespace
 
 void bind_program(nb::module_& m) {
-  nb::class_<Matrix>(m, "Matrix", "A matrix in the kernels' layout.").def_prop_ro("nbytes", &Matrix::bytes);
-  m.def("pack", &pack, "format"_a, "rows"_a, "cols"_a, "data"_a);
   m.def("usable_processors", &usable_processors);
   m.def("kernel_tables", [] {
     std::vector<std::string> names;
@@ -162,7 +173,8 @@ void bind_program(nb::module_& m) {
   nb::class_<Runner>(m, "Runner", "A recorded program, ready to run.")
       .def(nb::init<std::string, int>(), "table"_a, "threads"_a)
       .def("vector", &Runner::vector)
-      .def("matrix", &Runner::matrix, nb::arg().none())
+      .def("reserve", &Runner::reserve)
+      .def("matrix", &Runner::matrix)
       .def("embedding", &Runner::embedding)
       .def("op", &Runner::op)
       .def("finish", &Runner::finish)

@@ -297,7 +297,7 @@ void linear_int(const Mat& w, const uint8_t* x, float* y, size_t ldy, int count,
   uint8_t* unit = reinterpret_cast<uint8_t*>(scratch + size_t(count) * kGroup);
   const int blocks = w.cols / 32, units = w.cols / F::kSpan;
   for (int g = g0; g < g1; ++g) {
-    const uint8_t* p = w.data + size_t(g) * w.group_bytes;
+    const uint8_t* p = w.data + size_t(g - w.first) * w.group_bytes;
     for (size_t i = 0; i < size_t(count) * kGroup; i += W) store(acc + i, vf{});
     if (F::kSpan == 32 || count < kUnfoldFrom) {
       for_int_tiles(count, IntTiles<F>{p, x, blocks, 0, units, acc});

@@ -149,7 +149,7 @@ void linear(const Mat& w, const float* x, size_t ldx, float* y, size_t ldy, int 
   float* panel = scratch;
   float* acc = scratch + size_t(kPanel) * kGroup;
   for (int g = g0; g < g1; ++g) {
-    const uint8_t* p = w.data + size_t(g) * w.group_bytes;
+    const uint8_t* p = w.data + size_t(g - w.first) * w.group_bytes;
     for (size_t i = 0; i < size_t(t_count) * kGroup; i += W) store(acc + i, vf{});
     if (t_count <= kTokens) {
       for_tiles(t_count, Direct{w, p, x, ldx, acc});

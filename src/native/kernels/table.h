@@ -19,6 +19,7 @@ enum class Pack : int { F32, F16, BF16, Q8, Q4, Q4Min, Q5, Q5Min, Q4K, Q5K, Q6K 
 struct Mat {
   Pack pack;
   int rows, cols;
+  int first;  // the group that `data` begins with: a thread holds only its own
   const uint8_t* data;
   size_t group_bytes;
 };

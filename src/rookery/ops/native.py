@@ -54,15 +54,14 @@ class NativeExecutor:
         self.program = record(layout, p, stage=stage, pack=pack)
         self.vocab = layout.config.vocab
         self._runner = _runner(threads)
-        _transfer(self.program, self._runner, on_packed)
         config, program = layout.config, self.program
+        lanes = 1 if config.version == "4" else config.head_size  # RWKV-4's channels are independent
+        _transfer(program, self._runner, config.width, lanes, on_packed)
         self._runner.finish(
             program.widths,
             program.buffers,
             program.buffer_widths,
             program.result,
-            config.width,
-            1 if config.version == "4" else config.head_size,  # RWKV-4's channels are independent
             layout.size,
             block_rows,
         )
@@ -134,27 +133,30 @@ def _runner(threads: int) -> Any:
     return _native.Runner(table, threads or default_threads())
 
 
-def _transfer(program: Program, runner: Any, on_packed: Callable[[int, int], None] | None) -> None:
-    """Hand vectors, matrices and ops to the native side, one matrix at a time."""
+def _transfer(
+    program: Program, runner: Any, width: int, lanes: int, on_packed: Callable[[int, int], None] | None = None
+) -> None:
+    """Hand vectors, matrices and ops to the native side, one matrix at a time.
+
+    width, lanes: columns of the values that are made of heads, and of a head.
+    """
     for vector in program.vectors:
         runner.vector(vector)
     embedding = next(op.matrix for op in program.ops if op.name == "embed")
-    for i, w in enumerate(program.matrices):
-        rows, cols = w.shape
-        if i == embedding:
-            runner.embedding(w.kind.ggml, rows, cols, _bytes(w))
-            runner.matrix(None)
-        else:
-            runner.matrix(_pack(w))
+    runner.embedding(*_shape(program.matrices[embedding]), _bytes(program.matrices[embedding]))
+    order = list(dict.fromkeys(op.matrix for op in program.ops if op.name == "linear"))
+    runner.reserve([_shape(program.matrices[i]) for i in order], width, lanes)
+    for place, i in enumerate(order):
+        _pack(runner, place, program.matrices[i])
         if on_packed:
-            on_packed(i + 1, len(program.matrices))
+            on_packed(place + 1, len(order))
     for op in program.ops:
         runner.op(
             op.name,
             op.out,
             list(op.inputs),
             list(op.vectors),
-            op.matrix,
+            order.index(op.matrix) if op.name == "linear" else -1,
             op.scalar,
             op.heads,
             op.state,
@@ -162,10 +164,14 @@ def _transfer(program: Program, runner: Any, on_packed: Callable[[int, int], Non
         )
 
 
-def _pack(w: Tensor) -> Any:
-    """The matrix in the kernels' layout; NumericError, naming it, for NaN or infinity."""
+def _shape(w: Tensor) -> tuple[int, int, int]:
+    return (w.kind.ggml, *w.shape)  # type: ignore[return-value]
+
+
+def _pack(runner: Any, place: int, w: Tensor) -> None:
+    """Put a matrix into the kernels' layout; NumericError, naming it, for NaN or infinity."""
     try:
-        return _native.pack(w.kind.ggml, *w.shape, _bytes(w))
+        runner.matrix(place, _bytes(w))
     except ArithmeticError:
         raise NumericError.in_tensor(w.name) from None
 
