@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from rookery.chat import Chat
+from rookery.chat import Chat, ChatPiece
 from rookery.cli.interrupts import cancelled_by_interrupt
 from rookery.cli.lines import Lines, read_message
 from rookery.cli.sampler_options import changed, described
 from rookery.cli.screen import Screen
 from rookery.errors import RookeryError, SettingsError
-from rookery.turns import ChatPiece
 
 __all__ = ["Conversation"]
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 import click
 
-from rookery.turns import ChatPiece
+from rookery.chat import ChatPiece
 
 __all__ = ["Screen"]
 
