@@ -151,14 +151,11 @@ def tensor_rows(checkpoint: Checkpoint) -> list[dict[str, Any]]:
 
 def program_of(checkpoint: Checkpoint) -> Program:
     """The program that the native executor would run; reads the vectors, maps the matrices."""
-    from dataclasses import replace
-
     from rookery.ops.record import record
     from rookery.parameters import parameters
 
     config = config_of(checkpoint)
-    p = parameters(config, checkpoint.tensors, lambda name, tensor: replace(tensor, name=name))
-    return record(StateLayout(config), p)
+    return record(StateLayout(config), parameters(config, checkpoint.tensors))
 
 
 def op_counts(program: Program) -> dict[str, int]:

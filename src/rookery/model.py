@@ -194,19 +194,17 @@ def load(
 
 
 def _executor(name: str, layout: StateLayout, checkpoint: Checkpoint, threads: int, progress: Any) -> Executor:
-    tensors = checkpoint.tensors
     if name == "native":
         from rookery.ops.native import NativeExecutor
 
-        p = parameters(layout.config, tensors, lambda name, tensor: replace(tensor, name=name))
+        p = parameters(layout.config, checkpoint.tensors)
         built = NativeExecutor(layout, p, threads=threads, on_packed=_released(checkpoint, progress))
         checkpoint.release()
         return built
     if name == "numpy":
         from rookery.ops.oracle import NumpyExecutor
 
-        p = parameters(layout.config, tensors, lambda _, tensor: tensor.numpy().astype(np.float64), np.float64)
-        return NumpyExecutor(layout, p)
+        return NumpyExecutor(layout, parameters(layout.config, checkpoint.tensors, np.float64))
     raise SettingsError(f"executor {name!r}: expected 'native' or 'numpy'")
 
 
