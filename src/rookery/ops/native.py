@@ -52,7 +52,6 @@ class NativeExecutor:
     ) -> None:
         self.layout = layout
         self.program = record(layout, p, stage=stage, pack=pack)
-        self.vocab = layout.config.vocab
         self._runner = _runner(threads)
         _transfer(self.program, self._runner, on_packed)
         config, program = layout.config, self.program
