@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from rookery.errors import FormatError, MissingTensor, UnsupportedError
 
-__all__ = ["GROUP_NORM_EPS", "Config", "canonical_shapes", "optional", "shapes"]
+__all__ = ["GROUP_NORM_EPS", "VERSIONS", "Config", "canonical_shapes", "optional", "shapes"]
 
 Shapes = Mapping[str, tuple[int, ...]]
 

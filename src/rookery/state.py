@@ -72,8 +72,6 @@ class State:
         """A state is immutable, so a fork is the state itself under a second name."""
         return self
 
-    fork = clone
-
     def advanced(self, data: np.ndarray, tokens: Sequence[int]) -> State:
         """The state after `tokens` more, with these numbers."""
         return replace(self, data=data, count=self.count + len(tokens), chain=chain.extend(self.chain, tokens))

@@ -20,11 +20,11 @@ from rookery import chain
 from rookery.config import VERSIONS, Config
 from rookery.errors import FormatError, NumericError, StateError
 from rookery.formats import safetensors
-from rookery.formats.checkpoint import Tensor
 from rookery.formats.safetensors_writer import write_stream
 from rookery.formats.stream import Part, Stream
 from rookery.layout import StateLayout
 from rookery.state import State
+from rookery.weights import Tensor
 
 __all__ = ["load", "note", "save"]
 
