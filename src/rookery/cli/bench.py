@@ -156,13 +156,10 @@ def _print_peer(run: dict[str, Any]) -> None:
 
 def _print_profile(found: dict[str, Any]) -> None:
     total = sum(row["ns"] for row in found["ops"].values()) or 1
-    rows = [(name, row["count"], f"{row['ns'] / 1000:.1f}", f"{row['ns'] / total:.1%}") for name, row in _items(found)]
+    ops = found["ops"].items()
+    rows = [(name, row["count"], f"{row['ns'] / 1000:.1f}", f"{row['ns'] / total:.1%}") for name, row in ops]
     click.echo()
     print_table(("op", "count", "us per token", "share"), rows)
     click.echo()
     layers = [(name, f"{ns / 1000:.1f}", f"{ns / total:.1%}") for name, ns in found["layers"].items()]
     print_table(("layer", "us per token", "share"), layers)
-
-
-def _items(found: dict[str, Any]) -> Any:
-    return found["ops"].items()

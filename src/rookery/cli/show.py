@@ -94,7 +94,8 @@ def _print(about: dict[str, Any]) -> None:
     print_facts(_facts(about))
     if about.get("formats"):
         click.echo()
-        rows = [(name, f["tensors"], f"{f['numbers']:,}", human_bytes(f["bytes"])) for name, f in _formats(about)]
+        formats = about["formats"].items()
+        rows = [(name, f["tensors"], f"{f['numbers']:,}", human_bytes(f["bytes"])) for name, f in formats]
         print_table(("type", "tensors", "numbers", "size"), rows)
     if about.get("metadata"):
         click.echo()
@@ -106,10 +107,6 @@ def _print(about: dict[str, Any]) -> None:
         print_table(("tensor", "shape", "type", "bytes"), listed)
     if "program" in about:
         _print_program(about["program"])
-
-
-def _formats(about: dict[str, Any]) -> list[tuple[str, dict[str, int]]]:
-    return list(about["formats"].items())
 
 
 def _facts(about: dict[str, Any]) -> list[tuple[str, Any]]:
