@@ -6,7 +6,7 @@ Knows weights, executors and states; knows nothing of sampling, prompts or files
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -125,7 +125,7 @@ class Model:
         sampler: Sampler | None = None,
         *,
         max_tokens: int = 256,
-        stop: Iterable[str] = (),
+        stop: Sequence[str] = (),
         state: State | None = None,
     ) -> Generation:
         """Continue a text, piece by piece.
@@ -135,7 +135,7 @@ class Model:
         """
         from rookery.engine import Request, generate
 
-        return generate(self, Request(prompt, sampler, max_tokens=max_tokens, stop=tuple(stop), state=state))
+        return generate(self, Request(prompt, sampler, max_tokens=max_tokens, stop=stop, state=state))
 
     def with_initial(self, state: State) -> Model:
         """The same model whose texts begin with another state, such as a tuned one."""
