@@ -59,7 +59,7 @@ def test_json(run: Run, model: Model) -> None:
     assert code == 0
     assert (said["text"], said["tokens"], said["finish"]) == (expected.text, expected.tokens, expected.finish)
     assert (said["prompt_tokens"], said["generated_tokens"]) == (4, len(expected.tokens))
-    assert said["timings"].keys() >= {"tokens_per_second", "prompt_tokens_per_second"}
+    assert said["timings"].keys() >= {"tokens_per_s", "prompt_tokens_per_s"}
     again = json.loads(run("Once", "-n", "7", "--json", "--seed", str(said["seed"]), "--temperature", "0")[1])
     assert again["tokens"] == said["tokens"]
 

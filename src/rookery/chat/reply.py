@@ -105,7 +105,7 @@ class Reply:
                 yield from self._pieces(self.splitter.feed(piece.text))
         finally:
             chat.stats.generated += len(self.generation.tokens)
-            chat.stats.answer_s += time.perf_counter() - start
+            chat.stats.generated_s += time.perf_counter() - start
 
     def _silent(self) -> bool:
         """Whether a blank line ended the turn before anything was answered."""

@@ -143,7 +143,7 @@ class Conversation:
         self.screen.say(f"{len(self.chat.turns)} turns, {state.count} tokens in {size:.2f} MiB of state")
         self.screen.say(
             f"read {stats.prompt} tokens in {stats.prompt_s:.2f} s, reread {stats.reread}; "
-            f"generated {stats.generated} in {stats.answer_s:.2f} s ({stats.tokens_per_s:.1f} tokens/s)"
+            f"generated {stats.generated} in {stats.generated_s:.2f} s ({stats.tokens_per_s:.1f} tokens/s)"
         )
 
     def system(self, rest: str) -> None:
