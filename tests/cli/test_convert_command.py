@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from conftest import GOLDEN
 from gguf import GGUFReader
+from goldens import FOLDER
 from safetensors.numpy import load_file
 
 from rookery.errors import FormatError, MissingTensor
@@ -87,7 +87,7 @@ def test_refuses_in_one_sentence(rookery, small, garbage, tmp_path):
     rookery("convert", small, tmp_path / "m.pth", "--to", "word").failed("'word'")
     rookery("convert", small, tmp_path / "m.pth", "--dtype", "F8").failed("'F8'")
     rookery("convert", small, tmp_path / "no" / "m.pth").failed("does not exist")
-    rookery("convert", GOLDEN / "v4.safetensors", tmp_path / "m.gguf").failed("RWKV 4")
+    rookery("convert", FOLDER / "v4.safetensors", tmp_path / "m.gguf").failed("RWKV 4")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["garbage.pth"]
 
 
