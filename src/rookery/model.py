@@ -159,19 +159,9 @@ def load(
     group_norm_eps: for v5 and later; 64e-5 unless a tool with another definition made the model.
     progress:  called with (matrices done, matrices in all) while loading.
     """
-    from rookery.tokenizer import Tokenizer, load_tokenizer, tokenizer_for
-
     checkpoint = open_checkpoint(path)
-    config = checkpoint.config
-    assert config is not None  # open_checkpoint has filled it in
-    if group_norm_eps is not None:
-        if not 0 < group_norm_eps < 1:
-            raise SettingsError(f"group_norm_eps={group_norm_eps}: expected a small positive number such as 64e-5")
-        config = replace(config, group_norm_eps=group_norm_eps)
-    if tokenizer is None:
-        words = tokenizer_for(checkpoint.vocabulary, config.vocab)
-    else:
-        words = tokenizer if isinstance(tokenizer, Tokenizer) else load_tokenizer(tokenizer)
+    config = _config(checkpoint, group_norm_eps)
+    words = _tokenizer(tokenizer, checkpoint, config)
     layout = StateLayout(config)
     mark = fingerprint(checkpoint)
     try:
@@ -191,6 +181,23 @@ def load(
         tuned = {name: tensor.numpy() for name, tensor in checkpoint.initial_state.items()}
         model.initial = State.from_time_state(layout, tuned, mark, words.fingerprint)
     return model
+
+
+def _config(checkpoint: Checkpoint, group_norm_eps: float | None) -> Config:
+    assert checkpoint.config is not None  # open_checkpoint has filled it in
+    if group_norm_eps is None:
+        return checkpoint.config
+    if not 0 < group_norm_eps < 1:
+        raise SettingsError(f"group_norm_eps={group_norm_eps}: expected a small positive number such as 64e-5")
+    return replace(checkpoint.config, group_norm_eps=group_norm_eps)
+
+
+def _tokenizer(given: Tokenizer | str | Path | None, checkpoint: Checkpoint, config: Config) -> Tokenizer:
+    from rookery.tokenizer import Tokenizer, load_tokenizer, tokenizer_for
+
+    if given is None:
+        return tokenizer_for(checkpoint.vocabulary, config.vocab)
+    return given if isinstance(given, Tokenizer) else load_tokenizer(given)
 
 
 def _executor(name: str, layout: StateLayout, checkpoint: Checkpoint, threads: int, progress: Any) -> Executor:
