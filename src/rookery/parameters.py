@@ -39,7 +39,10 @@ def parameters(config: Config, tensors: Mapping[str, Tensor], dtype: Any = None)
         node = root
         for part in path:
             node = node.setdefault(part, {})
-        node[last] = (_vector if _is_vector(last, tensor) else _matrix)(config, name, tensor, dtype)
+        if _is_vector(last, tensor):
+            node[last] = _vector(config, name, tensor, dtype or np.float32)
+        else:
+            node[last] = replace(tensor, name=name) if dtype is None else tensor.numpy().astype(dtype)
     blocks = root["blocks"]
     for block in blocks.values():
         block["att"] |= {"heads": config.heads, "eps": config.group_norm_eps}
@@ -58,14 +61,10 @@ def _is_vector(last: str, tensor: Tensor) -> bool:
 
 
 def _vector(config: Config, name: str, tensor: Tensor, dtype: Any) -> np.ndarray:
-    flat = tensor.numpy().reshape(-1).astype(dtype or np.float32)
+    flat = tensor.numpy().reshape(-1).astype(dtype)
     if not np.isfinite(flat).all():
         raise NumericError.in_tensor(name)
     return np.repeat(flat, config.head_size) if flat.size == config.heads != config.width else flat
-
-
-def _matrix(config: Config, name: str, tensor: Tensor, dtype: Any) -> Any:
-    return replace(tensor, name=name) if dtype is None else tensor.numpy().astype(dtype)
 
 
 def _namespace(node: Any) -> Any:
