@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from rookery.cli.common import json_option, print_json, progress
+from rookery.cli.printable import printable
 from rookery.cli.tables import human_bytes
 from rookery.errors import SettingsError
 
@@ -130,7 +131,7 @@ def _compare(source: Checkpoint, target: Path) -> dict[str, Any]:
 
 def _print(about: dict[str, Any]) -> None:
     sizes = f"{human_bytes(about['source_bytes'])} -> {human_bytes(about['target_bytes'])}"
-    click.echo(f"{about['target']}: written as {about['format']}, {sizes}")
+    click.echo(f"{printable(about['target'])}: written as {about['format']}, {sizes}")
     check = about.get("check")
     if check is None:
         return
