@@ -67,11 +67,13 @@ def write(
     progress: called with (bytes written, bytes in all) after every tensor.
 
     The tokens of `checkpoint.vocabulary` become the file's tokenizer; without them the file has none.
-    Raises UnsupportedError for other versions, SettingsError for an unknown dtype, NumericError when a number does
-    not fit the type.
+    Raises UnsupportedError for other versions and for tuned states, SettingsError for an unknown dtype, NumericError
+    when a number does not fit the type.
     """
     if dtype is not None and dtype not in DTYPES:
         raise SettingsError(f"{dtype!r} is no type that can be written to GGUF; known: {', '.join(DTYPES)}")
+    if checkpoint.initial_state:
+        raise UnsupportedError(f"{path}: GGUF has no place for a tuned state; write .pth or .safetensors instead")
     shapes = {name: tensor.shape for name, tensor in checkpoint.tensors.items()}
     config = checkpoint.config or Config.infer(shapes, str(checkpoint.path))
     outputs = _outputs(checkpoint, config, dtype)
