@@ -83,9 +83,8 @@ def write(
     with atomic(Path(path)) as file:
         file.write(header(_keys(checkpoint, config, outputs), descriptors))
         for output, descriptor in zip(outputs, descriptors, strict=True):
-            _emit(file, output)
+            _emit(file, output, checkpoint.release)
             file.write(bytes(aligned(descriptor.nbytes) - descriptor.nbytes))
-            checkpoint.release()
             done += aligned(descriptor.nbytes)
             if progress is not None:
                 progress(done, total)
@@ -143,8 +142,8 @@ def _format(name: str, tensor: Tensor, dtype: str | None) -> str:
     return wanted
 
 
-def _emit(file: BinaryIO, output: _Output) -> None:
-    """The tensor's numbers, a bounded piece at a time."""
+def _emit(file: BinaryIO, output: _Output, release: Callable[[], None]) -> None:
+    """The tensor's numbers, a bounded piece at a time; `release` gives the source's pages back after each."""
     source, target = FORMATS[output.tensor.format], FORMATS[output.format]
     data = output.tensor.load()
     rows = data.reshape(-1, data.shape[-1])
@@ -154,6 +153,7 @@ def _emit(file: BinaryIO, output: _Output) -> None:
         if source is not target:
             piece = _encoded(output, source.decode(piece))
         file.write(np.ascontiguousarray(piece).data)
+        release()
 
 
 def _encoded(output: _Output, numbers: np.ndarray) -> np.ndarray:
