@@ -99,7 +99,7 @@ def _print(about: dict[str, Any]) -> None:
         print_table(("type", "tensors", "numbers", "size"), rows)
     if about.get("metadata"):
         click.echo()
-        print_facts((f"metadata {key}", _one_line(value)) for key, value in about["metadata"].items())
+        print_facts((f"metadata {key}", value) for key, value in about["metadata"].items())
     if "tensor_list" in about:
         click.echo()
         tensors = about["tensor_list"]
@@ -149,10 +149,6 @@ _LINES: tuple[tuple[str, str, Callable[[Any, dict[str, Any]], Any]], ...] = (
     ("of model", "model", _as_is),
     ("chain", "chain", _as_is),
 )
-
-
-def _one_line(value: Any) -> Any:
-    return value.replace("\n", "\\n") if isinstance(value, str) else value
 
 
 def _print_program(program: dict[str, Any]) -> None:
