@@ -9,7 +9,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import GOLDEN, Rookery
+from conftest import Rookery
+from goldens import FOLDER
 from safetensors.numpy import load_file, save_file
 
 from rookery.cli.printable import printable, printable_json
@@ -44,7 +45,7 @@ def test_names_of_files_in_errors(rookery: Rookery, tmp_path: Path) -> None:
 @pytest.mark.parametrize("option", [(), ("--json",)])
 def test_names_and_metadata_in_show(rookery: Rookery, tmp_path: Path, option: tuple[str]) -> None:
     path = tmp_path / HOSTILE
-    save_file(load_file(GOLDEN / "v7.safetensors"), path, metadata={HOSTILE: HOSTILE})
+    save_file(load_file(FOLDER / "v7.safetensors"), path, metadata={HOSTILE: HOSTILE})
     out = rookery("show", path, *option).out
     assert "owned" in out
     assert not {"\x1b", "\x07", "\r", "\x9b", "\u202e", "\u2028"} & set(out)
@@ -52,7 +53,7 @@ def test_names_and_metadata_in_show(rookery: Rookery, tmp_path: Path, option: tu
 
 def test_tensor_names_in_errors(rookery: Rookery, tmp_path: Path) -> None:
     path = tmp_path / "m.safetensors"
-    arrays = load_file(GOLDEN / "v7.safetensors")
+    arrays = load_file(FOLDER / "v7.safetensors")
     save_file(arrays | {HOSTILE: arrays["ln_out.weight"]}, path)
     rookery("show", path).failed("owned", "is not part of RWKV-7")
 
@@ -60,7 +61,7 @@ def test_tensor_names_in_errors(rookery: Rookery, tmp_path: Path) -> None:
 @pytest.mark.parametrize("option", [(), ("--json",)])
 def test_names_that_are_no_utf8(rookery: Rookery, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, option) -> None:
     path = tmp_path / os.fsdecode(b"m\xff.safetensors")
-    path.write_bytes((GOLDEN / "v7.safetensors").read_bytes())
+    path.write_bytes((FOLDER / "v7.safetensors").read_bytes())
     out = io.TextIOWrapper(io.BytesIO(), encoding="utf-8", errors="strict")
     monkeypatch.setattr(sys, "stdout", out)
     assert rookery("show", path, *option).code == 0
