@@ -21,10 +21,10 @@ from typing import Any
 import numpy as np
 
 from rookery import Model, load
-from rookery.benchmark import random_tokens
+from rookery.bench.memory import resident_bytes
+from rookery.bench.speed import random_tokens
 from rookery.formats import save_checkpoint
 from rookery.initialise import make_config, random_model
-from rookery.memory import resident_bytes
 from rookery.tokenizer import WorldTokenizer
 
 WARM_UP = 1000  # tokens; the conversation repeats them, so that every row of the mapped embedding it uses is there

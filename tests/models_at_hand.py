@@ -41,14 +41,13 @@ class Small:
 
     def leaves(self) -> Any:
         """Parameters as the native executor takes them."""
-        return parameters(self.config, self.checkpoint.tensors, lambda name, tensor: replace(tensor, name=name))
+        return parameters(self.config, self.checkpoint.tensors)
 
     def native(self, **options: Any) -> NativeExecutor:
         return NativeExecutor(self.layout, self.leaves(), **options)
 
     def oracle(self) -> NumpyExecutor:
-        p = parameters(self.config, self.checkpoint.tensors, lambda _, t: t.numpy().astype(np.float64), np.float64)
-        return NumpyExecutor(self.layout, p)
+        return NumpyExecutor(self.layout, parameters(self.config, self.checkpoint.tensors, np.float64))
 
     def tokens(self, count: int, seed: int = 0) -> np.ndarray:
         return np.random.default_rng(seed).integers(0, self.config.vocab, count, np.int32)

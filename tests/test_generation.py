@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_models import model_of
 
-from rookery import Generation, Model, Piece, Request, Sampler, State, StateCache
+from rookery import Engine, Generation, Model, Piece, Request, Sampler, State, StateCache
 from rookery.engine import Scheduler, generate
 from rookery.errors import NumericError, RookeryError, SettingsError, StateError, TokenError
 from rookery.sampling import mask_of
@@ -330,3 +330,11 @@ def test_reading_the_pieces_from_another_thread() -> None:
     thread.start()
     thread.join()
     assert "".join(seen) == job.text
+
+
+def test_a_lone_stop_string_is_refused_not_taken_letter_by_letter() -> None:
+    model = model_of("v7")
+    with pytest.raises(SettingsError, match="stop is 'ab', expected a list of strings"):
+        model.generate(PROMPT, stop="ab")
+    with Engine(model) as engine, pytest.raises(SettingsError, match="stop is 'ab', expected a list of strings"):
+        engine.submit(PROMPT, stop="ab")

@@ -35,7 +35,7 @@ def test_size_is_that_of_the_model_whatever_was_read(name: str) -> None:
 def test_forward_leaves_the_given_state_alone() -> None:
     model = model_of("v7")
     _, state = model.forward([1, 2])
-    fork, kept = state.fork(), state.data.copy()
+    fork, kept = state.clone(), state.data.copy()
     a, b = model.forward([3], state), model.forward([3], fork)
     assert np.array_equal(state.data, kept)
     assert a[1] == b[1]

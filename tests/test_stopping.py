@@ -146,9 +146,9 @@ def test_adversarial_strings_take_linear_work():
 @pytest.mark.parametrize(
     ("given_", "options", "message"),
     [
-        ([""], {}, "stops holds ''.*not empty"),
+        ([""], {}, "stop holds ''.*not empty"),
         ([b""], {}, "not empty"),
-        ([None], {}, "stops holds None"),
+        ([None], {}, "stop holds None"),
         ("\n\n", {}, "expected a list of strings"),
         (["\ud800"], {}, "not valid Unicode"),
         (["x" * 70000], {}, "more than 65536 bytes"),

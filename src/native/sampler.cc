@@ -89,7 +89,7 @@ void Sampler::accept(int id) {
   if (settings_->repeats()) window_.push(id);
   if (!settings_->counts()) return;
   const auto& free = settings_->penalty_free;
-  occurrences_.decay(settings_->decay);
+  occurrences_.decay(settings_->penalty_decay);
   occurrences_.add(id, std::binary_search(free.begin(), free.end(), id) ? 0.0 : 1.0);
 }
 
@@ -117,7 +117,7 @@ float Sampler::adjust(const float* logits, const uint32_t* allowed) {
   check(logits);
   std::vector<float>& x = scratch_.x;
   x.assign(logits, logits + vocab_);
-  for (auto [id, bias] : settings_->bias)
+  for (auto [id, bias] : settings_->logit_bias)
     if (x[id] != -kInfinity) x[id] = narrow(x[id] + bias);
   penalise();
   forbid(allowed);
@@ -130,9 +130,9 @@ void Sampler::penalise() {
   std::vector<float>& x = scratch_.x;
   const SamplerSettings& s = *settings_;
   for (auto [id, count] : window_.distinct())
-    if (x[id] != -kInfinity) x[id] = narrow(x[id] > 0 ? x[id] / s.repetition : x[id] * s.repetition);
+    if (x[id] != -kInfinity) x[id] = narrow(x[id] > 0 ? x[id] / s.repetition_penalty : x[id] * s.repetition_penalty);
   for (auto [id, weight] : occurrences_.entries())
-    if (x[id] != -kInfinity) x[id] = narrow(x[id] - (s.presence + weight * s.frequency));
+    if (x[id] != -kInfinity) x[id] = narrow(x[id] - (s.presence_penalty + weight * s.frequency_penalty));
 }
 
 void Sampler::forbid(const uint32_t* allowed) {

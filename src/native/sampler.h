@@ -21,17 +21,17 @@ struct SamplerSettings {
   Order order = Order::kRwkv;
   double temperature = 1, top_p = 1, min_p = 0, typical_p = 1;
   int top_k = 0;
-  double presence = 0, frequency = 0, decay = 0.996;
-  double repetition = 1;
+  double presence_penalty = 0, frequency_penalty = 0, penalty_decay = 0.996;
+  double repetition_penalty = 1;
   int repeat_last_n = 64;
-  std::vector<std::pair<int, double>> bias;
+  std::vector<std::pair<int, double>> logit_bias;
   std::vector<int> ban;
   std::vector<int> penalty_free;  // sorted; these enter the occurrence table with weight 0
   int logprobs = -1;              // alternatives to report; -1: report nothing
 
   bool greedy() const { return temperature == 0 || top_p == 0; }
-  bool counts() const { return presence != 0 || frequency != 0; }
-  bool repeats() const { return repetition != 1 && repeat_last_n > 0; }
+  bool counts() const { return presence_penalty != 0 || frequency_penalty != 0; }
+  bool repeats() const { return repetition_penalty != 1 && repeat_last_n > 0; }
 };
 
 // The logits hold NaN or +infinity, or nothing finite.

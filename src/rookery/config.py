@@ -13,12 +13,14 @@ from dataclasses import dataclass, field
 
 from rookery.errors import FormatError, MissingTensor, UnsupportedError
 
-__all__ = ["GROUP_NORM_EPS", "Config", "canonical_shapes", "optional", "shapes"]
+__all__ = ["GROUP_NORM_EPS", "PILE_ROWS", "VERSIONS", "WORLD_ROWS", "Config", "canonical_shapes", "optional", "shapes"]
 
 Shapes = Mapping[str, tuple[int, ...]]
 
 GROUP_NORM_EPS = 64e-5  # 1e-5 * 8^2: training divides by 8 before a GroupNorm of eps 1e-5
 BIRDS = {"4": "Dove", "5": "Eagle", "6": "Finch", "7": "Goose"}
+# Rows of the embedding by which a vocabulary is recognised: the World's ids end at 65529, the Pile's at 50276.
+WORLD_ROWS, PILE_ROWS = range(65530, 65537), (50277, 50304)
 VERSIONS = ("4", "5.0", "5.1", "5.2", "6", "7")
 
 # Marks of published variants that look like a known version but compute something else.

@@ -7,6 +7,7 @@ For `rookery show`, and for whoever else wants to present a model.  Sizes are in
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -38,7 +39,7 @@ _LONG = 200  # characters of a metadata value that are shown
 
 def describe_model(checkpoint: Checkpoint) -> dict[str, Any]:
     """Everything about an opened checkpoint except its tensors one by one."""
-    config = config_of(checkpoint)
+    config = _config_of(checkpoint)
     tensors = checkpoint.tensors
     numbers, stored = count(tensors.values()), total_bytes(tensors.values())
     return {
@@ -55,20 +56,20 @@ def describe_model(checkpoint: Checkpoint) -> dict[str, Any]:
         "vocab": config.vocab,
         "tensors": len(tensors),
         "parameters": numbers,
-        "formats": formats(tensors.values()),
+        "formats": _formats(tensors.values()),
         "bits_per_weight": 8 * stored / numbers,
         "file_bytes": bytes_on_disk(checkpoint),
         "state_bytes": 4 * StateLayout(config).size,
         "memory_bytes": estimated_memory(checkpoint),
         "tuned_state": bool(checkpoint.initial_state),
         "fingerprint": fingerprint(checkpoint),
-        "tokenizer": tokenizer_kind(checkpoint),
+        "tokenizer": _tokenizer_kind(checkpoint),
         "metadata": {key: _short(value) for key, value in checkpoint.metadata.items()},
     }
 
 
 def describe_state(path: Path, state: State) -> dict[str, Any]:
-    """A saved conversation."""
+    """A saved state."""
     config = state.layout.config
     return {
         "path": str(path),
@@ -99,12 +100,12 @@ def describe_tuned(path: Path, tensors: dict[str, Tensor]) -> dict[str, Any]:
         "head_size": lanes,
         "width": heads * lanes,
         "parameters": count(tensors.values()),
-        "formats": formats(tensors.values()),
+        "formats": _formats(tensors.values()),
         "file_bytes": path.stat().st_size,
     }
 
 
-def formats(tensors: Any) -> dict[str, dict[str, int]]:
+def _formats(tensors: Iterable[Tensor]) -> dict[str, dict[str, int]]:
     """Element type -> how many tensors, numbers and bytes, the largest share first."""
     by_name: dict[str, list[Tensor]] = {}
     for tensor in tensors:
@@ -122,18 +123,18 @@ def estimated_memory(checkpoint: Checkpoint) -> int:
     Packed matrices and float32 vectors, the state, and the values of a call of 128 rows.  The embedding stays in the
     mapped file; only rows that are used are read.  The interpreter and libraries (about 50 MiB) come on top.
     """
-    config = config_of(checkpoint)
+    config = _config_of(checkpoint)
     weights = total_bytes(tensor for name, tensor in checkpoint.tensors.items() if name != "emb.weight")
     values = _CALL_ROWS * (24 * config.width + 2 * config.ffn)
     return weights + 4 * (StateLayout(config).size + values + config.vocab)
 
 
-def tokenizer_kind(checkpoint: Checkpoint) -> str:
+def _tokenizer_kind(checkpoint: Checkpoint) -> str:
     """Which vocabulary the model would be used with; what is missing where there is none."""
     from rookery.tokenizer import tokenizer_for
 
     try:
-        tokenizer = tokenizer_for(checkpoint.vocabulary, config_of(checkpoint).vocab)
+        tokenizer = tokenizer_for(checkpoint.vocabulary, _config_of(checkpoint).vocab)
     except RookeryError as error:
         return f"none: {error}"
     where = "in the file" if checkpoint.vocabulary else "by the size of the vocabulary"
@@ -151,14 +152,11 @@ def tensor_rows(checkpoint: Checkpoint) -> list[dict[str, Any]]:
 
 def program_of(checkpoint: Checkpoint) -> Program:
     """The program that the native executor would run; reads the vectors, maps the matrices."""
-    from dataclasses import replace
-
     from rookery.ops.record import record
     from rookery.parameters import parameters
 
-    config = config_of(checkpoint)
-    p = parameters(config, checkpoint.tensors, lambda name, tensor: replace(tensor, name=name))
-    return record(StateLayout(config), p)
+    config = _config_of(checkpoint)
+    return record(StateLayout(config), parameters(config, checkpoint.tensors))
 
 
 def op_counts(program: Program) -> dict[str, int]:
@@ -166,7 +164,7 @@ def op_counts(program: Program) -> dict[str, int]:
     return dict(Counter(op.name for op in program.ops).most_common())
 
 
-def config_of(checkpoint: Checkpoint) -> Config:
+def _config_of(checkpoint: Checkpoint) -> Config:
     """The config of a checked checkpoint."""
     assert checkpoint.config is not None  # open_checkpoint has filled it in
     return checkpoint.config

@@ -10,7 +10,7 @@ from __future__ import annotations
 import atexit
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -180,13 +180,13 @@ class Engine:
         sampler: Sampler | None = None,
         *,
         max_tokens: int = 256,
-        stop: Iterable[str] = (),
+        stop: Sequence[str] = (),
         state: State | None = None,
     ) -> Generation:
         """Start generating; iterate over the result for pieces, or call its `result()`.  A whole `Request` may be
         given in place of a prompt."""
         if not isinstance(prompt, Request):
-            prompt = Request(prompt, sampler, max_tokens=max_tokens, stop=tuple(stop), state=state)
+            prompt = Request(prompt, sampler, max_tokens=max_tokens, stop=stop, state=state)
         generation = Generation(self.model, prompt, self.cache)
         with self._wake:
             if self._closing:

@@ -12,6 +12,7 @@ RookeryError
   StateError           a state does not fit the model or the request
   TokenError           a token id or text that the vocabulary cannot represent
   SettingsError        an impossible or contradictory option
+    StrategyError        a malformed strategy string (in rookery.compat.rwkv)
   NumericError         a computation produced NaN or infinity
 
 Every message names the thing, says what was expected, and what to do.

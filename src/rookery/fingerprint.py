@@ -8,6 +8,7 @@ import hashlib
 
 import numpy as np
 
+from rookery.config import optional
 from rookery.formats.checkpoint import Checkpoint
 from rookery.weights import Tensor
 
@@ -20,14 +21,14 @@ TRANSFORMED = ("time_decay", "time_first")
 
 
 def fingerprint(checkpoint: Checkpoint) -> str:
-    """32 hex digits over names, shapes and a sample of every tensor's numbers.
+    """32 hex digits over names, shapes and a sample of every tensor's numbers, of those that every format keeps.
 
     The numbers, not the bytes: the same model as .pth, safetensors, GGUF or HF directory has one fingerprint.  A
     quantised model is another model.
     """
     digest = hashlib.blake2b(digest_size=16)
     for name, tensor in sorted(checkpoint.tensors.items()):
-        if (name.startswith("blocks.0.att.v") and name[-1] in "012") or name.endswith(TRANSFORMED):
+        if optional(name) or name.endswith(TRANSFORMED):
             continue
         digest.update(f"{name} {tensor.shape} ".encode())
         digest.update(_sample(tensor).tobytes())

@@ -6,7 +6,7 @@ Knows weights, executors and states; knows nothing of sampling, prompts or files
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -125,7 +125,7 @@ class Model:
         sampler: Sampler | None = None,
         *,
         max_tokens: int = 256,
-        stop: Iterable[str] = (),
+        stop: Sequence[str] = (),
         state: State | None = None,
     ) -> Generation:
         """Continue a text, piece by piece.
@@ -135,7 +135,7 @@ class Model:
         """
         from rookery.engine import Request, generate
 
-        return generate(self, Request(prompt, sampler, max_tokens=max_tokens, stop=tuple(stop), state=state))
+        return generate(self, Request(prompt, sampler, max_tokens=max_tokens, stop=stop, state=state))
 
     def with_initial(self, state: State) -> Model:
         """The same model whose texts begin with another state, such as a tuned one."""
@@ -159,19 +159,9 @@ def load(
     group_norm_eps: for v5 and later; 64e-5 unless a tool with another definition made the model.
     progress:  called with (matrices done, matrices in all) while loading.
     """
-    from rookery.tokenizer import Tokenizer, load_tokenizer, tokenizer_for
-
     checkpoint = open_checkpoint(path)
-    config = checkpoint.config
-    assert config is not None  # open_checkpoint has filled it in
-    if group_norm_eps is not None:
-        if not 0 < group_norm_eps < 1:
-            raise SettingsError(f"group_norm_eps={group_norm_eps}: expected a small positive number such as 64e-5")
-        config = replace(config, group_norm_eps=group_norm_eps)
-    if tokenizer is None:
-        words = tokenizer_for(checkpoint.vocabulary, config.vocab)
-    else:
-        words = tokenizer if isinstance(tokenizer, Tokenizer) else load_tokenizer(tokenizer)
+    config = _config(checkpoint, group_norm_eps)
+    words = _tokenizer(tokenizer, checkpoint, config)
     layout = StateLayout(config)
     mark = fingerprint(checkpoint)
     try:
@@ -193,20 +183,35 @@ def load(
     return model
 
 
+def _config(checkpoint: Checkpoint, group_norm_eps: float | None) -> Config:
+    assert checkpoint.config is not None  # open_checkpoint has filled it in
+    if group_norm_eps is None:
+        return checkpoint.config
+    if not 0 < group_norm_eps < 1:
+        raise SettingsError(f"group_norm_eps={group_norm_eps}: expected a small positive number such as 64e-5")
+    return replace(checkpoint.config, group_norm_eps=group_norm_eps)
+
+
+def _tokenizer(given: Tokenizer | str | Path | None, checkpoint: Checkpoint, config: Config) -> Tokenizer:
+    from rookery.tokenizer import Tokenizer, load_tokenizer, tokenizer_for
+
+    if given is None:
+        return tokenizer_for(checkpoint.vocabulary, config.vocab)
+    return given if isinstance(given, Tokenizer) else load_tokenizer(given)
+
+
 def _executor(name: str, layout: StateLayout, checkpoint: Checkpoint, threads: int, progress: Any) -> Executor:
-    tensors = checkpoint.tensors
     if name == "native":
         from rookery.ops.native import NativeExecutor
 
-        p = parameters(layout.config, tensors, lambda name, tensor: replace(tensor, name=name))
+        p = parameters(layout.config, checkpoint.tensors)
         built = NativeExecutor(layout, p, threads=threads, on_packed=_released(checkpoint, progress))
         checkpoint.release()
         return built
     if name == "numpy":
         from rookery.ops.oracle import NumpyExecutor
 
-        p = parameters(layout.config, tensors, lambda _, tensor: tensor.numpy().astype(np.float64), np.float64)
-        return NumpyExecutor(layout, p)
+        return NumpyExecutor(layout, parameters(layout.config, checkpoint.tensors, np.float64))
     raise SettingsError(f"executor {name!r}: expected 'native' or 'numpy'")
 
 

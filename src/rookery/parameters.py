@@ -2,13 +2,13 @@
 From named tensors to the `p` that definitions read.
 
 `blocks.0.att.key.weight` becomes `p.blocks[0].att.key`, a norm's weight and bias become `.ln1.weight` and
-`.ln1.bias`.  Everything with one number per channel is a float vector (C,); matrices stay leaves of the
-caller's choice.
+`.ln1.bias`.  Everything with one number per channel is a vector (C,).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -16,7 +16,7 @@ import numpy as np
 
 from rookery.config import Config
 from rookery.errors import NumericError
-from rookery.formats.checkpoint import Tensor
+from rookery.weights import Tensor
 
 __all__ = ["parameters"]
 
@@ -24,14 +24,14 @@ __all__ = ["parameters"]
 _LANES = ("time_decay", "time_first", "time_faaaa", "r_k")
 
 
-def parameters(
-    config: Config, tensors: Mapping[str, Tensor], matrix: Callable[[str, Tensor], Any], dtype: Any = np.float32
-) -> SimpleNamespace:
+def parameters(config: Config, tensors: Mapping[str, Tensor], dtype: Any = None) -> SimpleNamespace:
     """The parameters of a checkpoint.
 
     tensors: official names, canonical shapes (as `open_checkpoint` gives them).
-    matrix:  makes the leaf for a matrix from its name and tensor.
-    dtype:   of the vectors.
+    dtype:   of all parameters, as arrays.  None leaves the matrices in their files, as `Tensor`s that know their
+             names, and makes the vectors float32: what `NativeExecutor` takes.
+
+    Raises NumericError, naming the tensor, where a vector holds NaN or infinity.
     """
     root: dict[str, Any] = {}
     for name, tensor in tensors.items():
@@ -39,7 +39,10 @@ def parameters(
         node = root
         for part in path:
             node = node.setdefault(part, {})
-        node[last] = _vector(config, name, tensor, dtype) if _is_vector(last, tensor) else matrix(name, tensor)
+        if _is_vector(last, tensor):
+            node[last] = _vector(config, name, tensor, dtype or np.float32)
+        else:
+            node[last] = replace(tensor, name=name) if dtype is None else tensor.numpy().astype(dtype)
     blocks = root["blocks"]
     for block in blocks.values():
         block["att"] |= {"heads": config.heads, "eps": config.group_norm_eps}

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
+from rookery.config import PILE_ROWS, WORLD_ROWS
 from rookery.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -222,7 +223,6 @@ def format_named(name: str) -> PromptFormat:
 
 # In file names and metadata: g0, g1, G1c, g0a3 ... but not part of a longer word.
 _REASONS = re.compile(r"(?<![a-z0-9])g[01][a-z]?[0-9]?(?![a-z0-9])|<think", re.IGNORECASE)
-_WORLD, _PILE = range(65530, 65537), (50277, 50304)  # rows of the embedding tell the vocabulary
 _HINTS = ("general.name", "general.basename", "tokenizer.chat_template", "chat_template", "_name_or_path")
 
 
@@ -234,8 +234,8 @@ def format_for(model: Model) -> PromptFormat:
     """
     checkpoint = model.checkpoint
     hints = " ".join([checkpoint.path.name, *(str(checkpoint.metadata.get(key, "")) for key in _HINTS)])
-    if model.config.vocab in _WORLD:
+    if model.config.vocab in WORLD_ROWS:
         reasons = model.config.version == "7" and _REASONS.search(hints) is not None
         return FORMATS["g1" if reasons else "world"]
-    raven = model.config.vocab in _PILE and "raven" in hints.lower()
+    raven = model.config.vocab in PILE_ROWS and "raven" in hints.lower()
     return FORMATS["raven" if raven else "plain"]

@@ -215,13 +215,9 @@ def _settings(sampler: Sampler, penalty_free: list[int]) -> Any:
     """The native twin of a sampler."""
     native = _native.SamplerSettings()
     native.order = getattr(_native.Order, sampler.order)
-    for name in ("temperature", "top_p", "min_p", "typical_p", "top_k", "repeat_last_n"):
+    for name in (*_REALS, *_INTEGERS):
         setattr(native, name, getattr(sampler, name))
-    native.presence = sampler.presence_penalty
-    native.frequency = sampler.frequency_penalty
-    native.decay = sampler.penalty_decay
-    native.repetition = sampler.repetition_penalty
-    native.bias = sorted(sampler.logit_bias.items())
+    native.logit_bias = sorted(sampler.logit_bias.items())
     native.ban = list(sampler.ban)
     native.penalty_free = penalty_free
     native.logprobs = -1 if sampler.logprobs is None else sampler.logprobs

@@ -72,8 +72,6 @@ class State:
         """A state is immutable, so a fork is the state itself under a second name."""
         return self
 
-    fork = clone
-
     def advanced(self, data: np.ndarray, tokens: Sequence[int]) -> State:
         """The state after `tokens` more, with these numbers."""
         return replace(self, data=data, count=self.count + len(tokens), chain=chain.extend(self.chain, tokens))
@@ -121,16 +119,24 @@ class State:
 
     @staticmethod
     def from_time_state(
-        layout: StateLayout, tensors: Mapping[str, np.ndarray], model: str, tokenizer: str = "", **options: Any
+        layout: StateLayout,
+        tensors: Mapping[str, np.ndarray],
+        model: str,
+        tokenizer: str = "",
+        *,
+        transposed: bool = False,
     ) -> State:
         """A tuned initial state.
 
-        tensors: `blocks.i.att.time_state`, each (H, N, N): head, value lane, key lane, as the official trainers
-        write them; pass transposed=True for files that hold head, key lane, value lane.
+        tensors:    `blocks.i.att.time_state`, each (H, N, N): head, value lane, key lane, as the official trainers
+                    write them.
+        transposed: they are head, key lane, value lane instead.
+
+        StateError where names, shapes or numbers do not fit the model, and for versions without such states.
         """
         from rookery import otherstates
 
-        return otherstates.from_time_state(layout, tensors, model, tokenizer, **options)
+        return otherstates.from_time_state(layout, tensors, model, tokenizer, transposed=transposed)
 
     @staticmethod
     def from_rwkv(layout: StateLayout, arrays: Sequence[Any], model: str, tokenizer: str = "") -> State:

@@ -19,12 +19,12 @@ import numpy as np
 from rookery import chain
 from rookery.config import VERSIONS, Config
 from rookery.errors import FormatError, NumericError, StateError
-from rookery.formats import safetensors
-from rookery.formats.checkpoint import Tensor
+from rookery.formats import Checkpoint, safetensors
 from rookery.formats.safetensors_writer import write_stream
 from rookery.formats.stream import Part, Stream
 from rookery.layout import StateLayout
 from rookery.state import State
+from rookery.weights import Tensor
 
 __all__ = ["load", "note", "save"]
 
@@ -102,7 +102,7 @@ def load(path: Path) -> State:
     return State(layout, data, about["model"], about["tokenizer"], about["count"], bytes.fromhex(about["chain"]))
 
 
-def _opened(path: Path) -> Any:
+def _opened(path: Path) -> Checkpoint:
     try:
         return safetensors.read_unnamed(path)
     except OSError as error:

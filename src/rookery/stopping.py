@@ -45,7 +45,7 @@ class Fed(NamedTuple):
 class StopMatcher:
     """Finds the first stop in a stream of pieces, holding back only what may still become one.
 
-    stops:       strings that end the reply, wherever they occur.
+    stop:        strings that end the reply, wherever they occur.
     stop_tokens: token ids that end it; the bytes of such a token are dropped.
     late, gate:  strings that end the reply only if they begin after the first occurrence of `gate`: a line break
                  that ends a turn may stand inside the reasoning before it.
@@ -58,13 +58,13 @@ class StopMatcher:
 
     def __init__(
         self,
-        stops: Sequence[str | bytes] = (),
+        stop: Sequence[str | bytes] = (),
         stop_tokens: Iterable[int] = (),
         *,
         late: Sequence[str | bytes] = (),
         gate: str | bytes | None = None,
     ) -> None:
-        always, after = _texts("stops", stops), _texts("late", late)
+        always, after = _texts("stop", stop), _texts("late", late)
         if bool(after) != (gate is not None):
             raise SettingsError(
                 "late stop strings and the gate after which they count come together; give both or none"

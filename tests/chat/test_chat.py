@@ -10,7 +10,7 @@ import pytest
 
 import rookery
 from rookery import Chat, Sampler
-from rookery.chat import SNAPSHOTS
+from rookery.chat.chat import SNAPSHOTS
 from rookery.errors import FormatError, RookeryError, SettingsError, StateError
 from rookery.model import Model
 

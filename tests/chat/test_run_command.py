@@ -59,7 +59,7 @@ def test_json(run: Run, model: Model) -> None:
     assert code == 0
     assert (said["text"], said["tokens"], said["finish"]) == (expected.text, expected.tokens, expected.finish)
     assert (said["prompt_tokens"], said["generated_tokens"]) == (4, len(expected.tokens))
-    assert said["timings"].keys() >= {"tokens_per_second", "prompt_tokens_per_second"}
+    assert said["timings"].keys() >= {"tokens_per_s", "prompt_tokens_per_s"}
     again = json.loads(run("Once", "-n", "7", "--json", "--seed", str(said["seed"]), "--temperature", "0")[1])
     assert again["tokens"] == said["tokens"]
 
@@ -73,9 +73,9 @@ def test_every_sampler_option_arrives(run: Run, monkeypatch: pytest.MonkeyPatch)
         complete, "generate", lambda model, request: seen.append(request.sampler) or real(model, request)
     )
     options = (
-        "--temperature 0.5 --top-p 0.9 --top-k 8 --min-p 0.1 --typical-p 0.8 --presence 0.3 --frequency 0.2 "
-        "--penalty-decay 0.9 --repetition-penalty 1.1 --repeat-last-n 9 --seed 4 --order usual --ban 7 --ban 9 "
-        "--bias 5=-1.5"
+        "--temperature 0.5 --top-p 0.9 --top-k 8 --min-p 0.1 --typical-p 0.8 --presence-penalty 0.3 "
+        "--frequency-penalty 0.2 --penalty-decay 0.9 --repetition-penalty 1.1 --repeat-last-n 9 --seed 4 --order usual "
+        "--ban 7 --ban 9 --logit-bias 5=-1.5"
     )
     assert run("a", "-n", "1", *options.split())[0] == 0
     assert seen == [
@@ -144,7 +144,7 @@ def test_lines_are_messages(run: Run, model: Model) -> None:
         (["a", "--no-think", "--effort", "low"], "--no-think excludes --effort"),
         (["a", "--chat", "--echo"], "--echo and --stop are for texts"),
         (["--chat", "--json"], "--json needs a PROMPT"),
-        (["a", "--bias", "x"], "--bias is 'x'"),
+        (["a", "--logit-bias", "x"], "--logit-bias is 'x'"),
         (["a", "--ban", "999"], "999"),
         (["a", "--temperature", "-1"], "temperature is -1.0"),
         (["a", "--think", "--format", "world"], "'world' knows none"),

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rookery.thinking import ThinkingSplitter
+from rookery.chat.thinking import ThinkingSplitter
 
 CASES = [
     ("", "", ""),

@@ -16,8 +16,6 @@ from rookery.cli import main
 from rookery.formats import save_checkpoint
 from rookery.initialise import make_config, random_model
 
-GOLDEN = Path(__file__).parents[1] / "golden"
-
 
 @dataclass
 class Result:

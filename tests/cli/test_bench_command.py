@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from rookery import peer
-from rookery.benchmark import load_timed
-from rookery.profiling import layers_of
+from rookery.bench import peer
+from rookery.bench.profiling import layers_of
+from rookery.bench.speed import load_timed
 
 FEW = ("--prompt-tokens", 5, "--decode-tokens", 3, "--repeat", 2)
 SCRIPT = Path(__file__).parents[2] / "benchmarks" / "endless.py"

@@ -6,13 +6,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from conftest import GOLDEN
 from gguf import GGUFReader
+from goldens import FOLDER
 from safetensors.numpy import load_file
 
 from rookery.errors import FormatError, MissingTensor
-from rookery.formats import open_checkpoint
+from rookery.formats import open_checkpoint, save_checkpoint
 from rookery.formats.compare import differences
+from rookery.initialise import make_config, random_model
 
 TARGETS = {"pth": "m.pth", "safetensors": "m.safetensors", "gguf": "m.gguf", "hf": "folder"}
 
@@ -58,6 +59,23 @@ def test_gguf_of_a_world_model_carries_the_vocabulary(rookery, worldly, tmp_path
     assert rookery("tokenize", "--ids", "--model", tmp_path / "m.gguf", "Hello world").out == "33155 40213\n"
 
 
+@pytest.mark.parametrize("target", ["m.pth", "m.safetensors", "folder"])
+def test_says_when_a_vocabulary_is_left_behind(rookery, tmp_path, target):
+    config = make_config("7", layers=1, width=32, vocab=40, head_size=16)
+    own = replace(random_model(config, 1), vocabulary={1: b"a", 2: b"b"})
+    save_checkpoint(own, tmp_path / "own.gguf")
+    assert "own vocabulary (2 tokens)" in rookery("convert", tmp_path / "own.gguf", tmp_path / target).out
+    about = rookery("convert", tmp_path / "own.gguf", tmp_path / target, "--force", "--json").json
+    assert "--tokenizer" in about["note"]
+    assert "note" not in rookery("convert", tmp_path / "own.gguf", tmp_path / "again.gguf", "--json").json
+
+
+def test_a_known_vocabulary_is_not_missed(rookery, small, worldly, tmp_path):
+    for model in (small, worldly):
+        rookery("convert", model, tmp_path / "m.gguf", "--force")
+        assert "note" not in rookery("convert", tmp_path / "m.gguf", tmp_path / "m.pth", "--force", "--json").json
+
+
 def test_replaces_only_when_told(rookery, small, tmp_path):
     target = tmp_path / "m.pth"
     target.write_bytes(b"precious")
@@ -87,7 +105,7 @@ def test_refuses_in_one_sentence(rookery, small, garbage, tmp_path):
     rookery("convert", small, tmp_path / "m.pth", "--to", "word").failed("'word'")
     rookery("convert", small, tmp_path / "m.pth", "--dtype", "F8").failed("'F8'")
     rookery("convert", small, tmp_path / "no" / "m.pth").failed("does not exist")
-    rookery("convert", GOLDEN / "v4.safetensors", tmp_path / "m.gguf").failed("RWKV 4")
+    rookery("convert", FOLDER / "v4.safetensors", tmp_path / "m.gguf").failed("RWKV 4")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["garbage.pth"]
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import GOLDEN
+from goldens import FOLDER
 from safetensors.numpy import save_file
 
 import rookery as package
@@ -24,10 +24,10 @@ def _header(path: Path) -> dict:
 
 @pytest.mark.parametrize("name", VERSIONS)
 def test_says_what_a_model_is(rookery, name):
-    path = GOLDEN / f"{name}.safetensors"
+    path = FOLDER / f"{name}.safetensors"
     header = _header(path)
     about = rookery("show", path, "--json").json
-    golden = json.loads(str(np.load(GOLDEN / f"{name}.npz")["config"]))
+    golden = json.loads(str(np.load(FOLDER / f"{name}.npz")["config"]))
     assert about["version"] == golden["version"] == name[1:]
     assert [about[k] for k in ("layers", "width", "ffn", "vocab")] == [
         golden[k] for k in ("layers", "width", "ffn", "vocab")
@@ -51,7 +51,7 @@ def test_prints_plain_lines_when_piped(rookery, small):
 
 
 def test_lists_tensors(rookery):
-    path = GOLDEN / "v6.safetensors"
+    path = FOLDER / "v6.safetensors"
     listed = {t["name"]: t for t in rookery("show", path, "--tensors", "--json").json["tensor_list"]}
     header = _header(path)
     assert listed.keys() == header.keys()

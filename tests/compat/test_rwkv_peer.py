@@ -21,6 +21,9 @@ from goldens import GOLDENS, load_golden
 
 from rookery.compat.rwkv import PIPELINE, PIPELINE_ARGS, RWKV
 from rookery.compat.rwkv.strategy import StrategyError, parse
+from rookery.formats import Checkpoint, open_checkpoint, save_checkpoint
+from rookery.formats.lazy import array
+from rookery.quant import FORMATS
 
 TOLERANCE = 1e-4
 CALLS = [([3, 1, 4, 1, 5], True), ([9], True), ([9], False), ([2, 6], False), ([5, 3], True)]
@@ -62,18 +65,26 @@ def names(goose: str) -> list[str]:
     return [n for n in GOLDENS if (load_golden(n).config_hint.version == "7") == (goose == "1")]
 
 
+def stored(name: str, dtype: str) -> Checkpoint:
+    """A golden in this type, but for what the package computes in the file's type: the normalised embedding."""
+    checkpoint = open_checkpoint(load_golden(name).checkpoint_path)
+    for tensor_name, tensor in checkpoint.tensors.items():
+        format = "F32" if tensor_name.startswith(("emb.", "blocks.0.ln0.")) else dtype
+        encode = FORMATS[format].encode
+        assert encode is not None
+        checkpoint.tensors[tensor_name] = array(format, encode(tensor.numpy()))
+    return checkpoint
+
+
 def official(goose: str, folder: Path) -> None:
-    """The other process.  Reads NAME.npz (states of ours to go on from), writes NAME.out.npz."""
+    """The other process.  Reads NAME.pth (written by us) and NAME.npz (states of ours), writes NAME.out.npz."""
     import torch
     from rwkv.model import RWKV as Official
     from rwkv.utils import PIPELINE as OfficialPipeline
     from rwkv.utils import PIPELINE_ARGS as OfficialArgs
-    from safetensors.torch import load_file
 
     found: dict[str, Any] = {}
     for name in names(goose):
-        weights = load_file(load_golden(name).checkpoint_path)
-        torch.save({key: value.float() for key, value in weights.items()}, folder / f"{name}.pth")
         model = Official(model=str(folder / name), strategy="cpu fp32")
         with np.load(folder / f"{name}.npz") as ours:
             given = [torch.tensor(ours[key]) for key in sorted(ours)]
@@ -86,11 +97,14 @@ def official(goose: str, folder: Path) -> None:
 
 
 @pytest.mark.peer
-@pytest.mark.parametrize("goose", ["0", "1"])
-def test_same_as_the_package(goose: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("goose", "dtype"), [("0", "F32"), ("0", "BF16"), ("1", "F16"), ("1", "BF16")])
+def test_same_as_the_package(goose: str, dtype: str, tmp_path: Path) -> None:
+    """From the same files, which `save_checkpoint` wrote."""
     pytest.importorskip("torch")
     pytest.importorskip("rwkv")
-    models = {n: RWKV(load_golden(n).checkpoint_path, "cpu fp32", verbose=False) for n in names(goose)}
+    for name in names(goose):
+        save_checkpoint(stored(name, dtype), tmp_path / f"{name}.pth")
+    models = {n: RWKV(tmp_path / f"{n}.pth", "cpu fp32", verbose=False) for n in names(goose)}
     for name, model in models.items():
         _, state = model.forward([7, 7, 8], None)
         np.savez(tmp_path / f"{name}.npz", **{f"{i:02}": a for i, a in enumerate(state)})

@@ -106,7 +106,7 @@ def test_states_are_kept_apart(tmp_path: Path) -> None:
 
 def test_a_state_alone_is_no_model(tmp_path: Path) -> None:
     states = {f"blocks.{i}.att.time_state": zeros(3, 8, 8) for i in range(3)}
-    with pytest.raises(FormatError, match=r"State\.load or --state"):
+    with pytest.raises(FormatError, match="with its `tuned` method or --state"):
         checked(Checkpoint(tmp_path, "test", states))
 
 

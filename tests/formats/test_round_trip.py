@@ -128,7 +128,9 @@ def test_hugging_face_refuses_old_versions(tmp_path: Path, version: str) -> None
         save_checkpoint(checkpoint(CONFIGS[version]), tmp_path / "model")
 
 
-def test_hugging_face_has_no_place_for_states(tmp_path: Path) -> None:
-    with pytest.raises(UnsupportedError, match="tuned state"):
-        save_checkpoint(checkpoint(CONFIGS["7"], state=True), tmp_path / "model")
+@pytest.mark.parametrize("version", ["6", "7"])
+@pytest.mark.parametrize("name", ["model", "m.gguf"])
+def test_some_formats_have_no_place_for_states(tmp_path: Path, name: str, version: str) -> None:
+    with pytest.raises(UnsupportedError, match=r"no place for a tuned state; write \.pth"):
+        save_checkpoint(checkpoint(CONFIGS[version], state=True), tmp_path / name)
     assert list(tmp_path.iterdir()) == []

@@ -118,9 +118,20 @@ def test_extreme_decays_survive(tmp_path):
     tensors[name].flat[:2] = 0, 1
     content = file([record(n, x) for n, x in tensors.items()], CONFIGS["5.2"])
     got = rwkvcpp.read(written(tmp_path / "x.bin", content)).tensors[name].numpy()
-    with np.errstate(over="ignore"):
-        again = np.exp(-np.exp(got.astype(np.float64)))
+    assert np.isfinite(got).all()  # else the model would be refused
+    again = np.exp(-np.exp(got.astype(np.float64))).astype(np.float32)
     np.testing.assert_allclose(again, tensors[name][..., 0], rtol=1e-5)
+
+
+def test_logarithms_of_nothing_are_finite(tmp_path):
+    for version, name in (("5.0", "time_first"), ("4", "time_decay")):
+        tensors = converted(version, arrays(version))
+        tensors[f"blocks.0.att.{name}"].flat[:2] = 0, 1 if name == "time_first" else -1
+        content = file([record(n, x) for n, x in tensors.items()], CONFIGS[version])
+        got = rwkvcpp.read(written(tmp_path / "x.bin", content)).tensors[f"blocks.0.att.{name}"].numpy()
+        assert np.isfinite(got).all()
+        assert np.exp(got).flat[0] == 0
+        assert got.flat[1] == 0
 
 
 def test_an_impossible_decay_is_refused(tmp_path):

@@ -13,6 +13,7 @@ from typing import NoReturn
 import click
 
 from rookery import __version__
+from rookery.cli.printable import printable
 from rookery.errors import RookeryError
 
 __all__ = ["COMMANDS", "main"]
@@ -70,5 +71,5 @@ def main() -> None:
 
 
 def _fail(sentence: str) -> NoReturn:
-    click.echo(f"rookery: {sentence}", err=True)
+    click.echo(f"rookery: {printable(sentence)}", err=True)
     raise SystemExit(1) from None

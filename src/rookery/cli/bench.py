@@ -12,7 +12,7 @@ from rookery.cli.tables import human_bytes, print_facts, print_table
 from rookery.errors import SettingsError
 
 if TYPE_CHECKING:
-    from rookery.benchmark import Settings
+    from rookery.bench.speed import Settings
     from rookery.model import Model
 
 __all__ = ["command"]
@@ -44,7 +44,7 @@ def command(
     The tokens are random; speed does not depend on them.  Everything is measured in rounds, so that other work on the
     machine meets all of it alike.
     """
-    from rookery.benchmark import Settings
+    from rookery.bench.speed import Settings
 
     settings = Settings(prompt_tokens, decode_tokens, _numbers("--batch", batch, 1), repeat)
     runs = []
@@ -66,9 +66,9 @@ def _numbers(option: str, text: str, least: int) -> list[int]:
 def _run(path: Path, threads: int, settings: Settings, profile: bool, against: str | None) -> dict[str, Any]:
     from contextlib import ExitStack
 
-    from rookery.benchmark import bench, load_timed, random_tokens
-    from rookery.memory import forget_peak, resident_bytes
-    from rookery.peer import Peer
+    from rookery.bench.memory import forget_peak, resident_bytes
+    from rookery.bench.peer import Peer
+    from rookery.bench.speed import bench, load_timed, random_tokens
 
     forget_peak()
     before = resident_bytes()
@@ -86,7 +86,7 @@ def _run(path: Path, threads: int, settings: Settings, profile: bool, against: s
         if peer is not None:
             result["peer"] |= peer.about | {"logits_difference": _logits_difference(model, peer)}
     if profile:
-        from rookery.profiling import profile as profiled
+        from rookery.bench.profiling import profile as profiled
 
         result["profile"] = profiled(model, random_tokens(model.config.vocab, settings.decode_tokens))
     return result
@@ -156,13 +156,10 @@ def _print_peer(run: dict[str, Any]) -> None:
 
 def _print_profile(found: dict[str, Any]) -> None:
     total = sum(row["ns"] for row in found["ops"].values()) or 1
-    rows = [(name, row["count"], f"{row['ns'] / 1000:.1f}", f"{row['ns'] / total:.1%}") for name, row in _items(found)]
+    ops = found["ops"].items()
+    rows = [(name, row["count"], f"{row['ns'] / 1000:.1f}", f"{row['ns'] / total:.1%}") for name, row in ops]
     click.echo()
     print_table(("op", "count", "us per token", "share"), rows)
     click.echo()
     layers = [(name, f"{ns / 1000:.1f}", f"{ns / total:.1%}") for name, ns in found["layers"].items()]
     print_table(("layer", "us per token", "share"), layers)
-
-
-def _items(found: dict[str, Any]) -> Any:
-    return found["ops"].items()

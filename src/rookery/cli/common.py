@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from rookery.cli.printable import printable_json
+
 if TYPE_CHECKING:
     from rookery.model import Model
 
@@ -83,4 +85,4 @@ def progress(what: str) -> Iterator[Callable[[int, int], None]]:
 
 def print_json(value: Any) -> None:
     """One JSON object on stdout."""
-    click.echo(json.dumps(value, ensure_ascii=False, indent=2))
+    click.echo(printable_json(json.dumps(value, ensure_ascii=False, indent=2)))

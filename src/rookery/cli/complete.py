@@ -48,10 +48,10 @@ class Clock:
     def timings(self, prompt_tokens: int, tokens: int) -> dict[str, float]:
         prompt, rest = self._first - self._start, time.perf_counter() - self._first
         return {
-            "prompt_seconds": prompt,
-            "prompt_tokens_per_second": prompt_tokens / prompt if prompt else 0.0,
-            "seconds": rest,
-            "tokens_per_second": (tokens - 1) / rest if tokens > 1 and rest else 0.0,
+            "prompt_s": prompt,
+            "prompt_tokens_per_s": prompt_tokens / prompt if prompt else 0.0,
+            "generated_s": rest,
+            "tokens_per_s": (tokens - 1) / rest if tokens > 1 and rest else 0.0,
         }
 
 
@@ -108,10 +108,10 @@ def _described_turn(chat: Chat) -> dict[str, Any]:
         "prompt_tokens": stats.prompt,
         "generated_tokens": stats.generated,
         "timings": {
-            "prompt_seconds": stats.prompt_s,
-            "prompt_tokens_per_second": stats.prompt / stats.prompt_s if stats.prompt_s else 0.0,
-            "seconds": stats.answer_s,
-            "tokens_per_second": stats.tokens_per_s,
+            "prompt_s": stats.prompt_s,
+            "prompt_tokens_per_s": stats.prompt / stats.prompt_s if stats.prompt_s else 0.0,
+            "generated_s": stats.generated_s,
+            "tokens_per_s": stats.tokens_per_s,
         },
     }
 
@@ -126,7 +126,7 @@ def _close(output: Output, describe: Callable[[], dict[str, Any]], *, newline: b
         said = describe()
         times = said["timings"]
         click.echo(
-            f"{said['prompt_tokens']} prompt tokens, {times['prompt_tokens_per_second']:.1f} tokens/s; "
-            f"{said['generated_tokens']} generated, {times['tokens_per_second']:.1f} tokens/s; {said['finish']}",
+            f"{said['prompt_tokens']} prompt tokens, {times['prompt_tokens_per_s']:.1f} tokens/s; "
+            f"{said['generated_tokens']} generated, {times['tokens_per_s']:.1f} tokens/s; {said['finish']}",
             err=True,
         )

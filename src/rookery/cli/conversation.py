@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from rookery.chat import Chat
+from rookery.chat import Chat, ChatPiece
 from rookery.cli.interrupts import cancelled_by_interrupt
 from rookery.cli.lines import Lines, read_message
 from rookery.cli.sampler_options import changed, described
 from rookery.cli.screen import Screen
 from rookery.errors import RookeryError, SettingsError
-from rookery.turns import ChatPiece
 
 __all__ = ["Conversation"]
 
@@ -144,7 +143,7 @@ class Conversation:
         self.screen.say(f"{len(self.chat.turns)} turns, {state.count} tokens in {size:.2f} MiB of state")
         self.screen.say(
             f"read {stats.prompt} tokens in {stats.prompt_s:.2f} s, reread {stats.reread}; "
-            f"generated {stats.generated} in {stats.answer_s:.2f} s ({stats.tokens_per_s:.1f} tokens/s)"
+            f"generated {stats.generated} in {stats.generated_s:.2f} s ({stats.tokens_per_s:.1f} tokens/s)"
         )
 
     def system(self, rest: str) -> None:

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from rookery.cli.common import json_option, print_json, progress
+from rookery.cli.printable import printable
 from rookery.cli.tables import human_bytes
-from rookery.errors import SettingsError
+from rookery.errors import RookeryError, SettingsError
 
 if TYPE_CHECKING:
     from rookery.formats import Checkpoint
@@ -50,6 +51,8 @@ def command(
     with progress("Converting") as report:
         save_checkpoint(checkpoint, target, format, dtype, report)
     about = _report(checkpoint, target, format)
+    if note := _left_behind(checkpoint, format):
+        about["note"] = note
     if check:
         about["check"] = _compare(checkpoint, target)
     if as_json:
@@ -77,6 +80,24 @@ def _with_vocabulary(checkpoint: Checkpoint, format: str) -> Checkpoint:
     tokenizer = world()
     known = {id: tokenizer.token_bytes(id) for id in range(tokenizer.vocab_size)}
     return replace(checkpoint, vocabulary={id: token for id, token in known.items() if token})
+
+
+def _left_behind(checkpoint: Checkpoint, format: str) -> str | None:
+    """What the new file lacks: a vocabulary that its size alone does not tell."""
+    from rookery.tokenizer import tokenizer_for
+
+    config, own = checkpoint.config, checkpoint.vocabulary
+    if format == "gguf" or not own or config is None:
+        return None
+    try:
+        if tokenizer_for(None, config.vocab).fingerprint == tokenizer_for(own, config.vocab).fingerprint:
+            return None
+    except RookeryError:
+        pass  # no vocabulary of that size is known: all the more reason to say it
+    return (
+        f"{checkpoint.path} has its own vocabulary ({len(own)} tokens), which {format} has no place for; "
+        "keep that file, or give a vocabulary file with --tokenizer when the new one is used"
+    )
 
 
 def _check_space(checkpoint: Checkpoint, target: Path, dtype: str | None) -> None:
@@ -130,7 +151,9 @@ def _compare(source: Checkpoint, target: Path) -> dict[str, Any]:
 
 def _print(about: dict[str, Any]) -> None:
     sizes = f"{human_bytes(about['source_bytes'])} -> {human_bytes(about['target_bytes'])}"
-    click.echo(f"{about['target']}: written as {about['format']}, {sizes}")
+    click.echo(f"{printable(about['target'])}: written as {about['format']}, {sizes}")
+    if "note" in about:
+        click.echo(f"note: {printable(about['note'])}")
     check = about.get("check")
     if check is None:
         return

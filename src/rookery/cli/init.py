@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from rookery.cli.common import json_option, print_json, progress
+from rookery.cli.printable import printable
 from rookery.cli.tables import human_bytes, human_count
 from rookery.errors import SettingsError
 
@@ -87,10 +89,10 @@ def _about(path: Path, config: Config) -> dict[str, Any]:
 
 def _print(about: dict[str, Any], random: bool) -> None:
     click.echo(
-        f"{about['path']}: RWKV-{about['version']} {about['bird']}, {about['layers']} layers of {about['width']}, "
+        f"{printable(about['path'])}: RWKV-{about['version']} {about['bird']}, "
+        f"{about['layers']} layers of {about['width']}, "
         f"vocabulary {about['vocab']}, {human_count(about['parameters'])} parameters, "
         f"{human_bytes(about['file_bytes'])}"
     )
-    click.echo(
-        f"next: rookery run {about['path']} 'Once upon a time'" if random else f"next: rookery show {about['path']}"
-    )
+    path = printable(shlex.quote(about["path"]))
+    click.echo(f"next: rookery run {path} 'Once upon a time'" if random else f"next: rookery show {path}")

@@ -22,8 +22,8 @@ _OPTIONS: dict[str, tuple[str, Any, str]] = {
     "--top-k": ("top_k", int, "Keep this many of the likeliest tokens."),
     "--min-p": ("min_p", float, "Keep tokens at least this fraction as likely as the likeliest."),
     "--typical-p": ("typical_p", float, "Keep the most typical tokens holding this much probability."),
-    "--presence": ("presence_penalty", float, "Subtracted from the logit of what was generated before."),
-    "--frequency": ("frequency_penalty", float, "The same, for every time."),
+    "--presence-penalty": ("presence_penalty", float, "Subtracted from the logit of what was generated before."),
+    "--frequency-penalty": ("frequency_penalty", float, "The same, for every time."),
     "--penalty-decay": ("penalty_decay", float, "What an occurrence still counts one token later."),
     "--repetition-penalty": ("repetition_penalty", float, "Divides the logits of the last tokens."),
     "--repeat-last-n": ("repeat_last_n", int, "How many tokens that are."),
@@ -35,7 +35,9 @@ _OPTIONS: dict[str, tuple[str, Any, str]] = {
 def sampler_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Every setting of a `Sampler`; pass them to `sampler_of`."""
     ban = click.option("--ban", type=int, multiple=True, metavar="ID", help="Never this token.  May be repeated.")
-    bias = click.option("--bias", multiple=True, metavar="ID=X", help="Added to a token's logit.  May be repeated.")
+    bias = click.option(
+        "--logit-bias", multiple=True, metavar="ID=X", help="Added to a token's logit.  May be repeated."
+    )
     command = ban(bias(command))
     for option, (name, kind, text) in reversed(_OPTIONS.items()):
         command = click.option(option, name, type=kind, help=text)(command)
@@ -47,7 +49,7 @@ def sampler_of(options: dict[str, Any]) -> Sampler:
     from rookery.sampling import Sampler
 
     given = {name: options.pop(name) for name, _, _ in _OPTIONS.values()}
-    biases = dict(map(_bias, options.pop("bias")))
+    biases = dict(map(_bias, options.pop("logit_bias")))
     fields = {name: value for name, value in given.items() if value is not None}
     return Sampler(**fields, ban=options.pop("ban"), logit_bias=biases)
 
@@ -55,7 +57,6 @@ def sampler_of(options: dict[str, Any]) -> Sampler:
 def changed(sampler: Sampler, name: str, value: str) -> Sampler:
     """The sampler with one setting read from text; the name is a field's or an option's."""
     key = name.removeprefix("--").replace("-", "_")
-    key = {"presence": "presence_penalty", "frequency": "frequency_penalty"}.get(key, key)
     kinds = {field: kind for field, kind, _ in _OPTIONS.values()}
     if key not in kinds:
         raise SettingsError(f"no setting {name!r}; known: {', '.join(kinds)}")
@@ -74,7 +75,7 @@ def _bias(text: str) -> tuple[int, float]:
     try:
         return int(name), float(value)
     except ValueError:
-        raise SettingsError(f"--bias is {text!r}, expected a token id and a number, such as 261=-2.5") from None
+        raise SettingsError(f"--logit-bias is {text!r}, expected a token id and a number, such as 261=-2.5") from None
 
 
 def described(sampler: Sampler) -> Sequence[tuple[str, Any]]:

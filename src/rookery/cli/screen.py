@@ -7,7 +7,8 @@ from collections.abc import Iterable
 
 import click
 
-from rookery.turns import ChatPiece
+from rookery.chat import ChatPiece
+from rookery.cli.printable import printable
 
 __all__ = ["Screen"]
 
@@ -42,7 +43,7 @@ class Screen:
 
     def complain(self, error: Exception) -> None:
         """What went wrong, in a sentence."""
-        click.echo(f"error: {error}", err=True)
+        click.echo(f"error: {printable(str(error))}", err=True)
 
     def _turn(self, thinking: bool) -> None:
         """Between reasoning and answer."""

@@ -94,11 +94,12 @@ def _print(about: dict[str, Any]) -> None:
     print_facts(_facts(about))
     if about.get("formats"):
         click.echo()
-        rows = [(name, f["tensors"], f"{f['numbers']:,}", human_bytes(f["bytes"])) for name, f in _formats(about)]
+        formats = about["formats"].items()
+        rows = [(name, f["tensors"], f"{f['numbers']:,}", human_bytes(f["bytes"])) for name, f in formats]
         print_table(("type", "tensors", "numbers", "size"), rows)
     if about.get("metadata"):
         click.echo()
-        print_facts((f"metadata {key}", _one_line(value)) for key, value in about["metadata"].items())
+        print_facts((f"metadata {key}", value) for key, value in about["metadata"].items())
     if "tensor_list" in about:
         click.echo()
         tensors = about["tensor_list"]
@@ -106,10 +107,6 @@ def _print(about: dict[str, Any]) -> None:
         print_table(("tensor", "shape", "type", "bytes"), listed)
     if "program" in about:
         _print_program(about["program"])
-
-
-def _formats(about: dict[str, Any]) -> list[tuple[str, dict[str, int]]]:
-    return list(about["formats"].items())
 
 
 def _facts(about: dict[str, Any]) -> list[tuple[str, Any]]:
@@ -152,10 +149,6 @@ _LINES: tuple[tuple[str, str, Callable[[Any, dict[str, Any]], Any]], ...] = (
     ("of model", "model", _as_is),
     ("chain", "chain", _as_is),
 )
-
-
-def _one_line(value: Any) -> Any:
-    return value.replace("\n", "\\n") if isinstance(value, str) else value
 
 
 def _print_program(program: dict[str, Any]) -> None:

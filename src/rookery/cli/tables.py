@@ -7,12 +7,14 @@ from typing import Any
 
 import click
 
+from rookery.cli.printable import printable
+
 __all__ = ["human_bytes", "human_count", "print_facts", "print_table"]
 
 
 def print_facts(facts: Iterable[tuple[str, Any]]) -> None:
     """Label and value, one pair a line; pairs without a value are left out."""
-    rows = [(label, str(value)) for label, value in facts if value not in (None, "")]
+    rows = [(printable(label), printable(str(value))) for label, value in facts if value not in (None, "")]
     width = max((len(label) for label, _ in rows), default=0)
     for label, value in rows:
         click.echo(f"{click.style(label.ljust(width), fg='cyan')}  {value}")
@@ -20,7 +22,7 @@ def print_facts(facts: Iterable[tuple[str, Any]]) -> None:
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
     """A heading and rows.  Columns of numbers stand right."""
-    text = [[str(cell) for cell in row] for row in rows]
+    text = [[printable(str(cell)) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(columns, *text, strict=True)]
     right = [all(_numeric(cell) for cell in column) for column in zip(*text, strict=True)] or [False] * len(columns)
     click.echo(click.style(_line(columns, widths, right), bold=True))

@@ -1,4 +1,4 @@
-"""Measuring models."""
+"""How good a model is; how fast it runs is `rookery.bench`."""
 
 from rookery.evaluate.perplexity import Perplexity, perplexity
 

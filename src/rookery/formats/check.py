@@ -85,8 +85,8 @@ def _split(tensors: Tensors, origin: str) -> tuple[Tensors, Tensors]:
     states = {name: tensor for name, tensor in tensors.items() if _STATE.match(name)}
     if states and len(states) == len(tensors):
         raise FormatError(
-            f"{origin}: this is a tuned initial state, not a model; open the model and load this file with "
-            "State.load or --state"
+            f"{origin}: this is a tuned initial state, not a model; load the model, and this file with its `tuned` "
+            "method or --state"
         )
     return {name: tensor for name, tensor in tensors.items() if name not in states}, states
 

@@ -67,11 +67,13 @@ def write(
     progress: called with (bytes written, bytes in all) after every tensor.
 
     The tokens of `checkpoint.vocabulary` become the file's tokenizer; without them the file has none.
-    Raises UnsupportedError for other versions, SettingsError for an unknown dtype, NumericError when a number does
-    not fit the type.
+    Raises UnsupportedError for other versions and for tuned states, SettingsError for an unknown dtype, NumericError
+    when a number does not fit the type.
     """
     if dtype is not None and dtype not in DTYPES:
         raise SettingsError(f"{dtype!r} is no type that can be written to GGUF; known: {', '.join(DTYPES)}")
+    if checkpoint.initial_state:
+        raise UnsupportedError(f"{path}: GGUF has no place for a tuned state; write .pth or .safetensors instead")
     shapes = {name: tensor.shape for name, tensor in checkpoint.tensors.items()}
     config = checkpoint.config or Config.infer(shapes, str(checkpoint.path))
     outputs = _outputs(checkpoint, config, dtype)
@@ -81,9 +83,8 @@ def write(
     with atomic(Path(path)) as file:
         file.write(header(_keys(checkpoint, config, outputs), descriptors))
         for output, descriptor in zip(outputs, descriptors, strict=True):
-            _emit(file, output)
+            _emit(file, output, checkpoint.release)
             file.write(bytes(aligned(descriptor.nbytes) - descriptor.nbytes))
-            checkpoint.release()
             done += aligned(descriptor.nbytes)
             if progress is not None:
                 progress(done, total)
@@ -141,8 +142,8 @@ def _format(name: str, tensor: Tensor, dtype: str | None) -> str:
     return wanted
 
 
-def _emit(file: BinaryIO, output: _Output) -> None:
-    """The tensor's numbers, a bounded piece at a time."""
+def _emit(file: BinaryIO, output: _Output, release: Callable[[], None]) -> None:
+    """The tensor's numbers, a bounded piece at a time; `release` gives the source's pages back after each."""
     source, target = FORMATS[output.tensor.format], FORMATS[output.format]
     data = output.tensor.load()
     rows = data.reshape(-1, data.shape[-1])
@@ -152,6 +153,7 @@ def _emit(file: BinaryIO, output: _Output) -> None:
         if source is not target:
             piece = _encoded(output, source.decode(piece))
         file.write(np.ascontiguousarray(piece).data)
+        release()
 
 
 def _encoded(output: _Output, numbers: np.ndarray) -> np.ndarray:

@@ -14,6 +14,7 @@ from rookery.config import Config
 from rookery.errors import FormatError, UnsupportedError
 from rookery.formats import names, pth, safetensors
 from rookery.formats.checkpoint import Checkpoint, Tensor
+from rookery.formats.source import regular
 
 __all__ = ["CONFIG", "INDEX", "NAME", "WEIGHTS", "read", "sniff"]
 
@@ -68,9 +69,11 @@ def read(path: Path) -> Checkpoint:
 
 
 def _json(file: Path) -> dict[str, Any]:
-    if file.stat().st_size > _MAX_JSON:
-        raise FormatError(f"{file}: {file.stat().st_size} bytes; expected at most {_MAX_JSON}")
-    return safetensors.parse_json(file.read_bytes(), str(file))
+    with regular(file) as opened:
+        text = opened.read(_MAX_JSON + 1)
+    if len(text) > _MAX_JSON:
+        raise FormatError(f"{file}: larger than {_MAX_JSON} bytes; expected a short JSON file")
+    return safetensors.parse_json(text, str(file))
 
 
 def _files(path: Path) -> list[Path]:
@@ -102,7 +105,7 @@ def _shard(path: Path, index: str, name: str) -> Path:
 
 def _open(file: Path) -> Checkpoint:
     """One weight file, names as they are."""
-    with open(file, "rb") as opened:
+    with regular(file) as opened:
         head = opened.read(64)
     if safetensors.sniff(file, head):
         return safetensors.read_unnamed(file)

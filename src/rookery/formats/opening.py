@@ -9,6 +9,7 @@ from typing import Protocol, cast
 from rookery.errors import FormatError
 from rookery.formats.check import checked
 from rookery.formats.checkpoint import Checkpoint, Tensor
+from rookery.formats.source import regular
 
 __all__ = ["READERS", "Reader", "open_checkpoint", "read_tensors"]
 
@@ -77,7 +78,7 @@ def _head(path: Path) -> bytes:
     if path.is_dir():
         return b""
     try:
-        with open(path, "rb") as file:
+        with regular(path) as file:
             head = file.read(_HEAD)
     except OSError as error:
         raise FormatError(f"{path}: cannot be opened ({error.strerror}); expected a model file or directory") from None

@@ -188,23 +188,36 @@ def _lanes(tensor: Tensor) -> Tensor:
     return reshaped(tensor, shape, "lanes")
 
 
+class _Inverse(NamedTuple):
+    """Back from a stored number to the trained one, between bounds that no finite stored number reaches.
+
+    A stored 0 or 1, float32's limits, has no finite logarithm: the bounds give the same stored number again.
+    """
+
+    function: Callable[[np.ndarray], np.ndarray]
+    least: float
+    most: float = np.inf
+
+
+_INVERSES = {
+    ("4", "att.time_decay"): _Inverse(lambda x: np.log(-x), -110),  # stored: -exp(decay)
+    ("5", "att.time_decay"): _Inverse(lambda x: np.log(-np.log(x)), -20, 5),  # stored: exp(-exp(decay))
+    ("5", "att.time_first"): _Inverse(np.log, -110),  # stored: exp(first)
+}
+
+
 def _undone(tensor: Tensor, rest: str, version: str, what: str) -> Tensor:
     """The trained parameter behind a stored decay or bonus; computed in float64, given as float32."""
-    inverses: dict[tuple[str, str], Callable[[np.ndarray], np.ndarray]] = {
-        ("4", "att.time_decay"): lambda x: np.log(-x),  # stored: -exp(decay)
-        ("5", "att.time_decay"): lambda x: np.log(-np.log(x)),  # stored: exp(-exp(decay))
-        ("5", "att.time_first"): np.log,  # stored: exp(first)
-    }
-    inverse = inverses.get((version, rest))
+    inverse = _INVERSES.get((version, rest))
     if inverse is None:
         return tensor
 
     def undo(x: np.ndarray) -> np.ndarray:
         with np.errstate(divide="ignore", invalid="ignore"):
-            raw = inverse(x.astype(np.float64)).astype(np.float32)
+            raw = inverse.function(x.astype(np.float64)).astype(np.float32)
         if np.isnan(raw).any():
             raise NumericError(f"{what} holds numbers that no {rest} can give; the file is damaged")
-        return raw
+        return raw.clip(inverse.least, inverse.most)
 
     return computed(tensor, undo)
 

@@ -1,8 +1,8 @@
 """
 Reading files we do not trust, and writing files nobody can half-read.
 
-`Source` maps a file and checks every range before it is touched.  `atomic` writes beside the target and renames
-when everything is on the disk.
+`Source` maps a file and checks every range before it is touched.  `regular` opens only what can be mapped: nothing
+waits for the other end of a pipe.  `atomic` writes beside the target and renames when everything is on the disk.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import mmap
 import os
+import stat
 import struct
 import tempfile
 from collections.abc import Iterator
@@ -20,7 +21,25 @@ import numpy as np
 
 from rookery.errors import FormatError, TruncatedFile
 
-__all__ = ["Source", "atomic"]
+__all__ = ["Source", "atomic", "regular"]
+
+
+@contextlib.contextmanager
+def regular(path: Path) -> Iterator[BinaryIO]:
+    """A file open for reading; FormatError for what is no file at all: a directory, a pipe, a device."""
+    try:
+        file = open(path, "rb", opener=_without_waiting)  # noqa: SIM115
+    except IsADirectoryError:
+        raise FormatError(f"{path}: cannot be opened (a directory); expected a file") from None
+    with file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise FormatError(f"{path}: cannot be opened (a pipe or a device); expected a file")
+        yield file
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    """As `os.open`, but opening a pipe does not wait for its other end; files do not care."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 class Source:
@@ -29,7 +48,7 @@ class Source:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.position = 0
-        with open(path, "rb") as file:
+        with regular(path) as file:
             self.size = os.fstat(file.fileno()).st_size
             if self.size == 0:
                 raise FormatError(f"{path}: the file is empty; expected a model")

@@ -16,8 +16,9 @@ import numpy as np
 
 from rookery.config import Config, shapes
 from rookery.errors import SettingsError
-from rookery.formats.checkpoint import Checkpoint, Tensor
+from rookery.formats.checkpoint import Checkpoint
 from rookery.quant import FORMATS
+from rookery.weights import Tensor
 
 __all__ = ["Fill", "lazy_checkpoint", "uniform_blocks"]
 

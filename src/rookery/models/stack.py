@@ -8,10 +8,10 @@ __all__ = ["forward", "head", "hidden"]
 
 
 def forward(o: Any, definition: Any, p: Any, states: Any) -> Any:
-    """The logits of the rows asked for.
+    """The logits of the wanted rows.
 
     o: the ops, bound to the call's tokens, segments and wanted rows; p: all parameters; states: one per block,
-    changed in place.  Returns (rows asked for, vocab).
+    changed in place.  Returns (wanted rows, vocab).
     """
     return head(o, p, hidden(o, definition, p, states))
 
@@ -22,7 +22,7 @@ def head(o: Any, p: Any, x: Any) -> Any:
 
 
 def hidden(o: Any, definition: Any, p: Any, states: Any) -> Any:
-    """What the head reads, of the rows asked for: (rows asked for, width).  Arguments as for `forward`."""
+    """What the head reads, of the wanted rows: (wanted rows, width).  Arguments as for `forward`."""
     x = o.layer_norm(o.embed(p.emb), p.blocks[0].ln0)
     v_first = None
     for b, s in zip(p.blocks, states, strict=True):

@@ -6,7 +6,7 @@ Definitions are written in these words and nothing else; every executor offers a
 and the `wkv` ops look across rows, and never across segments.
 
     embed(w)                 row i is w[tokens[i]]
-    take(x)                  the rows whose logits were asked for
+    take(x)                  the wanted rows: those whose logits are asked for
     linear(x, w)             x w^T; w: (out, in)
     x + y, x - y, x * y      elementwise; y another value, a vector of parameters, or a number
     exp tanh sigmoid silu    elementwise; silu(x) = x sigmoid(x)

@@ -52,7 +52,6 @@ class NativeExecutor:
     ) -> None:
         self.layout = layout
         self.program = record(layout, p, stage=stage, pack=pack)
-        self.vocab = layout.config.vocab
         self._runner = _runner(threads)
         config, program = layout.config, self.program
         lanes = 1 if config.version == "4" else config.head_size  # RWKV-4's channels are independent

@@ -19,9 +19,9 @@ Array = np.ndarray
 class NumpyOps:
     """Eager ops over arrays of one float type."""
 
-    def __init__(self, tokens: Array, lengths: list[int], rows: Array) -> None:
+    def __init__(self, tokens: Array, lengths: list[int], wanted: Array) -> None:
         self.tokens = tokens
-        self.rows = rows
+        self.wanted = wanted
         ends = np.cumsum(lengths)
         self.segments = [slice(int(e) - n, int(e)) for e, n in zip(ends, lengths, strict=True)]
 
@@ -29,7 +29,7 @@ class NumpyOps:
         return w[self.tokens]
 
     def take(self, x: Array) -> Array:
-        return x[self.rows]
+        return x[self.wanted]
 
     def linear(self, x: Array, w: Array) -> Array:
         return x @ w.T

@@ -35,7 +35,6 @@ class NumpyExecutor:
 
     def __init__(self, layout: StateLayout, p: Any, dtype: Any = np.float64) -> None:
         self.layout, self.p, self.dtype = layout, p, dtype
-        self.vocab = layout.config.vocab
 
     def run(
         self, tokens: np.ndarray, lengths: Sequence[int], states: Sequence[np.ndarray], wanted: np.ndarray
@@ -117,24 +116,19 @@ class Difference:
     error: float
 
 
-def first_difference(
-    layout: StateLayout,
-    weights: Any,
-    tokens: Sequence[int],
-    tolerance: float = 1e-4,
-) -> Difference | None:
+def first_difference(layout: StateLayout, p: Any, tokens: Sequence[int], tolerance: float = 1e-4) -> Difference | None:
     """The first op of the native program whose value leaves the oracle's by more than `tolerance` (relative to the
     value's largest magnitude), or None.
 
-    weights: parameters with `Tensor` leaves.
+    p: parameters with `Tensor` leaves.
     """
-    native = NativeExecutor(layout, weights, pack=False, threads=1, block_rows=max(len(tokens), 1))
-    oracle = _matrices(layout, weights)
+    native = NativeExecutor(layout, p, pack=False, threads=1, block_rows=max(len(tokens), 1))
+    matrices = [w.numpy().astype(np.float64) for w in native.program.matrices]
     ids = np.asarray(tokens, np.int32)
     wanted = np.arange(len(ids), dtype=np.int32)
     state = layout.zeros()
     expected = interpret(
-        native.program, layout, oracle, NumpyOps(ids, [len(ids)], wanted), layout.zeros(1).astype(np.float64)
+        native.program, layout, matrices, NumpyOps(ids, [len(ids)], wanted), layout.zeros(1).astype(np.float64)
     )
     logits = native.run(ids, [len(ids)], [state], wanted)
     for index, op in enumerate(native.program.ops):
@@ -144,9 +138,3 @@ def first_difference(
         if not error <= tolerance:
             return Difference(index, native.program.describe(op), error)
     return None
-
-
-def _matrices(layout: StateLayout, weights: Any) -> list[np.ndarray]:
-    from rookery.ops.record import record
-
-    return [w.numpy().astype(np.float64) for w in record(layout, weights).matrices]

@@ -1,12 +1,11 @@
 """
 The recorder: runs a definition once on symbols and keeps the list of ops it asked for.
 
-The result is a *program*: flat, no control flow, the same for one row or a thousand.  Three passes prepare it for
-the native executor, each of which may be left out without changing a bit of the result:
+The result is a *program*: flat, no control flow, the same for one row or a thousand.  Two passes prepare it for the
+native executor, each of which may be left out without changing a bit of the result:
 
     stage   ops that read only finished columns of their inputs move together, so that threads meet rarely
     pack    values whose lives do not overlap share a buffer
-    (elementwise chains need no pass: inside a stage each thread works on its own columns of every value)
 
 A stage is the stretch between two barriers.  Each thread owns a range of columns of every value; an op either
 reads its inputs in those columns only, or as whole rows.  Whole rows written in one stage can be read in the next.

@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
+from rookery.config import PILE_ROWS, WORLD_ROWS
 from rookery.errors import FormatError, MissingExtra, TokenError
 from rookery.tokenizer.base import Tokenizer
 from rookery.tokenizer.greedy import WORLD_FINGERPRINT, WorldTokenizer
@@ -21,8 +22,6 @@ __all__ = ["load_tokenizer", "tokenizer_for", "world"]
 
 _WORLD_FILE = "rwkv_vocab_v20230424.txt"
 _WORLD_PACKAGES = ("pyrwkv_tokenizer", "rwkv")  # both carry the file
-_WORLD_ROWS = range(65530, 65537)
-_PILE_ROWS = (50277, 50304)
 
 
 def load_tokenizer(source: str | os.PathLike[str] | None = None) -> Tokenizer:
@@ -67,12 +66,12 @@ def tokenizer_for(vocabulary: Mapping[int, bytes] | None, vocab_size: int) -> To
         if max(vocabulary) >= vocab_size:
             raise TokenError(f"the vocabulary has id {max(vocabulary)}, but the model only {vocab_size} rows")
         return WorldTokenizer(vocabulary, "model")
-    if vocab_size in _WORLD_ROWS:
+    if vocab_size in WORLD_ROWS:
         return world()
     if vocab_size == 256:
         return WorldTokenizer({byte: bytes([byte]) for byte in range(256)}, "bytes")
     hint = "give its path as the tokenizer"
-    if vocab_size in _PILE_ROWS:
+    if vocab_size in PILE_ROWS:
         raise TokenError(f"a model of {vocab_size} rows needs the Pile tokenizer, a file 20B_tokenizer.json: {hint}")
     raise TokenError(
         f"no known tokenizer has {vocab_size} rows (World: 65536, Pile: 50277 or 50304, bytes: 256); "

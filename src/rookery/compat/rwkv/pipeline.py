@@ -21,7 +21,7 @@ from rookery.errors import NumericError, SettingsError, TokenError, UnsupportedE
 __all__ = ["PIPELINE", "PIPELINE_ARGS"]
 
 _WORLD = "rwkv_vocab_v20230424"
-_LIGHT = " \t0123456789"  # repeating a piece of this text adds nothing to its frequency penalty
+_PENALTY_FREE = " \t0123456789"  # repeating a piece of this adds nothing to its frequency penalty
 _INCOMPLETE = "\ufffd"
 
 
@@ -160,7 +160,7 @@ class _Uses:
     def add(self, token: int, text: str) -> None:
         for other in self.counts:
             self.counts[other] *= self.args.alpha_decay
-        self.counts[token] = self.counts.get(token, 0) + (0 if text in _LIGHT else 1)
+        self.counts[token] = self.counts.get(token, 0) + (0 if text in _PENALTY_FREE else 1)
 
 
 class _Told:

@@ -10,19 +10,22 @@ import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from rookery.chat.thinking import Part, ThinkingSplitter
+from rookery.chat.turns import ChatPiece, Turn
 from rookery.generation import Generation, Request
 from rookery.state import State
-from rookery.thinking import Part, ThinkingSplitter
-from rookery.turns import ChatPiece, Turn
 
 if TYPE_CHECKING:
-    from rookery.chat import Chat
+    from rookery.chat.chat import Chat
 
 __all__ = ["Reply"]
 
 
 class Reply:
-    """One turn on its way: reads what the user said, generates, and records the turn in the chat."""
+    """A turn; iterate over `pieces` once.
+
+    text: what the user said.  attempt: how often the turn was retried before.
+    """
 
     def __init__(self, chat: Chat, text: str, attempt: int) -> None:
         self.chat, self.format, self.attempt = chat, chat.format, attempt
@@ -102,7 +105,7 @@ class Reply:
                 yield from self._pieces(self.splitter.feed(piece.text))
         finally:
             chat.stats.generated += len(self.generation.tokens)
-            chat.stats.answer_s += time.perf_counter() - start
+            chat.stats.generated_s += time.perf_counter() - start
 
     def _silent(self) -> bool:
         """Whether a blank line ended the turn before anything was answered."""

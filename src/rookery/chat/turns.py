@@ -75,9 +75,9 @@ class ChatStats:
     generated: int = 0
     reread: int = 0
     prompt_s: float = 0.0
-    answer_s: float = 0.0
+    generated_s: float = 0.0
 
     @property
     def tokens_per_s(self) -> float:
-        """Generated tokens per second of answering."""
-        return self.generated / self.answer_s if self.answer_s else 0.0
+        """Generated tokens per second."""
+        return self.generated / self.generated_s if self.generated_s else 0.0

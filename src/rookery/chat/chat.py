@@ -3,7 +3,7 @@ A conversation with a model.
 
 Each turn reads only what is new: the state holds all that was said.  After a turn it is exactly the state of the
 plain conversation, reasoning left out where the prompt format says so; `Turn.tokens` are the tokens that lead there.
-docs/chat.md describes it.  Knows nothing of terminals or HTTP.
+docs/chat.md describes it.
 """
 
 from __future__ import annotations
@@ -14,19 +14,19 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rookery.chat.reply import Reply
+from rookery.chat.turns import ChatPiece, ChatStats, Turn
 from rookery.errors import SettingsError, StateError
 from rookery.generation import Generation, Request
 from rookery.prompts import PromptFormat, format_for, format_named
-from rookery.reply import Reply
 from rookery.sampling import Sampler
 from rookery.state import State
-from rookery.turns import ChatPiece, ChatStats, Turn
 
 if TYPE_CHECKING:
     from rookery.engine import Engine
     from rookery.model import Model
 
-__all__ = ["Chat", "ChatPiece", "ChatStats", "Turn"]
+__all__ = ["Chat"]
 
 SNAPSHOTS = 32  # turns whose states are kept; to undo beyond them, the conversation is read again
 SEEDS = 1 << 64

@@ -59,7 +59,7 @@ class Peer:
         assert self._checkpoint.config is not None  # open_checkpoint has filled it in
         goose = self._checkpoint.config.version == "7"
         return subprocess.Popen(
-            [sys.executable, "-m", "rookery.peer_process", str(model), str(self._threads)],
+            [sys.executable, "-m", "rookery.bench.peer_process", str(model), str(self._threads)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,

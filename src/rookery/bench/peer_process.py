@@ -1,4 +1,4 @@
-"""The child process of `rookery.peer`: answers requests with the official `rwkv` package."""
+"""The child process of `rookery.bench.peer`: answers requests with the official `rwkv` package."""
 
 from __future__ import annotations
 

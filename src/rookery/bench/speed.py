@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from rookery.bench.memory import resident_bytes
 from rookery.errors import SettingsError, TokenError
-from rookery.memory import resident_bytes
 
 if TYPE_CHECKING:
+    from rookery.bench.peer import Peer
     from rookery.model import Model
-    from rookery.peer import Peer
 
 __all__ = ["Settings", "Spread", "bench", "load_timed", "random_tokens", "read_bandwidth"]
 
