@@ -13,8 +13,8 @@
 namespace rookery {
 namespace {
 
-constexpr int kSpins = 4000;      // about 50 us: longer than any stage of a small model, shorter than a time slice
-constexpr int kIdleSpins = 20000;  // a decoding loop comes back within this; waking a sleeper costs 30 us
+constexpr int kSpins = 300;       // some 6 us, about what two threads differ by in a stage
+constexpr int kIdleSpins = 3000;  // some 60 us: a worker must not take the processor from who samples
 
 inline void relax() {
 #if defined(__x86_64__)
@@ -24,22 +24,27 @@ inline void relax() {
 #endif
 }
 
+// Spins for a while, since a sleeper is woken late; then sleeps, since who is waited for may need the processor.
+void await_change(const std::atomic<unsigned>& number, unsigned old, int spins) {
+  for (; spins > 0; --spins) {
+    if (number.load(std::memory_order_acquire) != old) return;
+    relax();
+  }
+  number.wait(old, std::memory_order_acquire);
+}
+
 }  // namespace
 
 void Barrier::wait() {
   if (count_ == 1) return;
-  unsigned phase = phase_.load(std::memory_order_acquire);
+  const unsigned phase = phase_.load(std::memory_order_acquire);
   if (arrived_.fetch_add(1, std::memory_order_acq_rel) == count_ - 1) {
     arrived_.store(0, std::memory_order_relaxed);
     phase_.store(phase + 1, std::memory_order_release);
+    phase_.notify_all();
     return;
   }
-  for (int spins = 0; phase_.load(std::memory_order_acquire) == phase; ++spins) {
-    if (spins < kSpins)
-      relax();
-    else
-      std::this_thread::yield();
-  }
+  await_change(phase_, phase, kSpins);
 }
 
 Threads::Threads(int count) : count_(count), barrier_(count) {
@@ -65,12 +70,7 @@ void Threads::run(const std::function<void(int)>& work) {
 
 void Threads::serve(int i) {
   for (unsigned seen = 0;; ++seen) {
-    for (int spins = 0; round_.load(std::memory_order_acquire) == seen; ++spins) {
-      if (spins < kIdleSpins)
-        relax();
-      else
-        round_.wait(seen, std::memory_order_acquire);
-    }
+    await_change(round_, seen, kIdleSpins);
     if (stop_.load()) return;
     (*work_)(i);
     barrier_.wait();

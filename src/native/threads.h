@@ -7,7 +7,7 @@
 
 namespace rookery {
 
-// Spins for a while, then yields: a thread that lost its processor must not keep the others burning theirs.
+// Spins shortly, then sleeps: a thread that lost its processor must not find it taken by those who wait for it.
 class Barrier {
  public:
   explicit Barrier(int count) : count_(count) {}
