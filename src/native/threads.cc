@@ -1,5 +1,6 @@
 #include "threads.h"
 
+#include <pthread.h>
 #include <sched.h>
 
 #include <cmath>
@@ -33,6 +34,14 @@ void await_change(const std::atomic<unsigned>& number, unsigned old, int spins) 
   number.wait(old, std::memory_order_acquire);
 }
 
+// How often this process and those before it have forked on the way here, since this was first called.
+unsigned forks() {
+  static std::atomic<unsigned> count{0};
+  static const int registered = pthread_atfork(nullptr, nullptr, [] { count.fetch_add(1); });
+  (void)registered;
+  return count.load();
+}
+
 }  // namespace
 
 void Barrier::wait() {
@@ -47,33 +56,58 @@ void Barrier::wait() {
   await_change(phase_, phase, kSpins);
 }
 
-Threads::Threads(int count) : count_(count), barrier_(count) {
-  for (int i = 1; i < count; ++i) workers_.emplace_back([this, i] { serve(i); });
-}
+Threads::Threads(int count) : count_(count), forks_(forks()), meeting_(std::make_unique<Meeting>(count)) { start(); }
 
 Threads::~Threads() {
-  stop_.store(true);
-  round_.fetch_add(1);
-  round_.notify_all();
-  for (std::thread& t : workers_) t.join();
+  if (forks_ == forks())
+    stop();
+  else
+    (void)meeting_.release();
+}
+
+bool Threads::revive() {
+  const unsigned now = forks();
+  if (forks_ == now) return false;
+  (void)meeting_.release();  // its threads exist in the parent only and can be neither joined nor destroyed
+  meeting_ = std::make_unique<Meeting>(count_);
+  start();
+  forks_ = now;
+  return true;
+}
+
+void Threads::start() {
+  try {
+    for (int i = 1; i < count_; ++i) meeting_->workers.emplace_back(serve, std::ref(*meeting_), i);
+  } catch (...) {  // a thread that can still be joined must not be destroyed
+    stop();
+    throw;
+  }
+}
+
+void Threads::stop() {
+  meeting_->stop.store(true);
+  meeting_->round.fetch_add(1);
+  meeting_->round.notify_all();
+  for (std::thread& t : meeting_->workers) t.join();
+  meeting_->workers.clear();
 }
 
 void Threads::run(const std::function<void(int)>& work) {
-  work_ = &work;
+  meeting_->work = &work;
   if (count_ > 1) {
-    round_.fetch_add(1, std::memory_order_release);
-    round_.notify_all();
+    meeting_->round.fetch_add(1, std::memory_order_release);
+    meeting_->round.notify_all();
   }
   work(0);
-  barrier_.wait();
+  meeting_->barrier.wait();
 }
 
-void Threads::serve(int i) {
+void Threads::serve(Meeting& meeting, int i) {
   for (unsigned seen = 0;; ++seen) {
-    await_change(round_, seen, kIdleSpins);
-    if (stop_.load()) return;
-    (*work_)(i);
-    barrier_.wait();
+    await_change(meeting.round, seen, kIdleSpins);
+    if (meeting.stop.load()) return;
+    (*meeting.work)(i);
+    meeting.barrier.wait();
   }
 }
 
