@@ -59,7 +59,17 @@ class Scheduler:
         return not self.waiting and not self.active
 
     def step(self) -> None:
-        """One call of the model for everything that is active."""
+        """One call of the model for everything that is active.
+
+        An interruption, such as Ctrl-C, may have left states that no tokens belong to, so it ends what is active.
+        """
+        try:
+            self._step()
+        except BaseException as error:
+            self.drop(RookeryError(f"the generation was broken off by {type(error).__name__}; begin it again"))
+            raise
+
+    def _step(self) -> None:
         while self.waiting and len(self.active) < self.slots:
             generation = self.waiting.popleft()
             self.active.append(generation)
@@ -225,5 +235,5 @@ class Engine:
                         return
             try:
                 scheduler.step()
-            except Exception as error:  # nobody must wait for ever, whatever went wrong
-                scheduler.drop(error)
+            except BaseException as error:  # nobody must wait for ever, whatever went wrong: even a callback's exit
+                scheduler.drop(RookeryError(f"the engine's step was ended by {type(error).__name__}: {error}"))
