@@ -14,7 +14,7 @@ case $kind in
   memory)
     sanitizers=address,undefined libraries="libasan.so libubsan.so libstdc++.so"
     tests=(tests/native tests/ops tests/tokenizer tests/sampling tests/test_versions.py tests/test_equalities.py)
-    tests+=(-k "not import")  # those start interpreters without the runtime that is preloaded here
+    tests+=(-k "not import and not native_process")  # those start interpreters without the runtime that is preloaded here
     ;;
   threads)
     sanitizers=thread libraries=libtsan.so

@@ -116,3 +116,8 @@ def test_command(path: Path, tmp_path: Path) -> None:
     ):
         bad = CliRunner().invoke(command, [str(path), *arguments], input=given)
         assert message in str(bad.exception)
+
+
+def test_one_text_is_not_taken_for_its_characters(path: Path) -> None:
+    with pytest.raises(SettingsError, match="a list of them"):
+        embed(rookery.load(path, threads=1), "hello")

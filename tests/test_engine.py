@@ -298,3 +298,13 @@ def test_more_slots_than_rows() -> None:
         executor.hold.set()
         assert all(job.result().finish == "length" for job in jobs)
     assert max(map(len, executor.calls)) > STRIDE
+
+
+def test_a_callback_that_exits_ends_its_generations_and_not_the_engine() -> None:
+    def leave(tokens: Sequence[int]) -> None:
+        raise SystemExit(3)
+
+    with Engine(model_of("v7")) as engine:
+        with pytest.raises(RookeryError, match="SystemExit"):
+            engine.submit(Request([1], max_tokens=3, allow=leave)).result()
+        assert len(engine.submit([1], max_tokens=1).result().tokens) == 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,9 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_models import model_of
 
-from rookery import Engine, Generation, Model, Piece, Request, Sampler, State, StateCache
+from rookery import Engine, Generation, Model, Piece, Request, Sampler, State, StateCache, chain
 from rookery.engine import Scheduler, generate
 from rookery.errors import NumericError, RookeryError, SettingsError, StateError, TokenError
+from rookery.generation import _unpenalised
 from rookery.sampling import mask_of
 
 PROMPT = [5, 6, 7]
@@ -338,3 +340,63 @@ def test_a_lone_stop_string_is_refused_not_taken_letter_by_letter() -> None:
         model.generate(PROMPT, stop="ab")
     with Engine(model) as engine, pytest.raises(SettingsError, match="stop is 'ab', expected a list of strings"):
         engine.submit(PROMPT, stop="ab")
+
+
+def test_vocabularies_of_one_tokenizer_may_differ_in_size() -> None:
+    """What is not penalised depends on both."""
+    model = model_of("v7-bytes")
+    run(model, max_tokens=1)
+    small = replace(model, config=replace(model.config, vocab=40))
+    assert all(token < 40 for token in _unpenalised(small))
+
+
+def test_bytes_are_text_and_not_ids() -> None:
+    model = model_of("v7-bytes")
+    assert run(model, b"ab").read == run(model, "ab").read
+
+
+@pytest.mark.parametrize("count", [1.5, float("nan"), "3", None, -1])
+def test_max_tokens_is_a_whole_number(count: Any) -> None:
+    with pytest.raises(SettingsError, match="max_tokens"):
+        run(model_of("v7"), max_tokens=count)
+
+
+def test_each_token_of_a_prompt_enters_the_chain_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    hashed = 0
+
+    def extend(start: bytes, tokens: Sequence[int]) -> bytes:
+        nonlocal hashed
+        hashed += len(tokens)
+        return real(start, tokens)
+
+    real = chain.extend
+    monkeypatch.setattr(chain, "extend", extend)
+    model, cache, prompt = model_of("v7"), StateCache(), [1 + i % 50 for i in range(3000)]
+    first = run(model, prompt, cache=cache, max_tokens=1)
+    assert hashed == 3001
+    again = run(model, [*prompt, 3], cache=cache, max_tokens=1)
+    assert hashed == 3001 + 2
+    assert (first.state, again.state) == (cold(model, prompt, first.tokens), cold(model, prompt, [3], again.tokens))
+
+
+def test_an_interrupted_step_ends_the_generation() -> None:
+    """Its state may be a token ahead of what is known of it, so that going on would be silently wrong."""
+    model = model_of("v7")
+
+    class Interrupted:
+        name, threads, calls = "interrupted", 1, 0
+
+        def run(self, *given: Any) -> np.ndarray:
+            out = model.executor.run(*given)
+            self.calls += 1
+            if self.calls == 3:
+                raise KeyboardInterrupt
+            return out
+
+    job = generate(replace(model, executor=Interrupted()), Request(PROMPT, max_tokens=9, stop_tokens=()))
+    with pytest.raises(KeyboardInterrupt):
+        job.result()
+    with pytest.raises(RookeryError, match="begin it again"):
+        job.result()
+    assert job.finish == "error"
+    assert job.state is None

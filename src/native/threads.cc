@@ -1,5 +1,6 @@
 #include "threads.h"
 
+#include <pthread.h>
 #include <sched.h>
 
 #include <cmath>
@@ -13,8 +14,8 @@
 namespace rookery {
 namespace {
 
-constexpr int kSpins = 4000;      // about 50 us: longer than any stage of a small model, shorter than a time slice
-constexpr int kIdleSpins = 20000;  // a decoding loop comes back within this; waking a sleeper costs 30 us
+constexpr int kSpins = 300;       // some 6 us, about what two threads differ by in a stage
+constexpr int kIdleSpins = 3000;  // some 60 us: a worker must not take the processor from who samples
 
 inline void relax() {
 #if defined(__x86_64__)
@@ -24,56 +25,89 @@ inline void relax() {
 #endif
 }
 
+// Spins for a while, since a sleeper is woken late; then sleeps, since who is waited for may need the processor.
+void await_change(const std::atomic<unsigned>& number, unsigned old, int spins) {
+  for (; spins > 0; --spins) {
+    if (number.load(std::memory_order_acquire) != old) return;
+    relax();
+  }
+  number.wait(old, std::memory_order_acquire);
+}
+
+// How often this process and those before it have forked on the way here, since this was first called.
+unsigned forks() {
+  static std::atomic<unsigned> count{0};
+  static const int registered = pthread_atfork(nullptr, nullptr, [] { count.fetch_add(1); });
+  (void)registered;
+  return count.load();
+}
+
 }  // namespace
 
 void Barrier::wait() {
   if (count_ == 1) return;
-  unsigned phase = phase_.load(std::memory_order_acquire);
+  const unsigned phase = phase_.load(std::memory_order_acquire);
   if (arrived_.fetch_add(1, std::memory_order_acq_rel) == count_ - 1) {
     arrived_.store(0, std::memory_order_relaxed);
     phase_.store(phase + 1, std::memory_order_release);
+    phase_.notify_all();
     return;
   }
-  for (int spins = 0; phase_.load(std::memory_order_acquire) == phase; ++spins) {
-    if (spins < kSpins)
-      relax();
-    else
-      std::this_thread::yield();
+  await_change(phase_, phase, kSpins);
+}
+
+Threads::Threads(int count) : count_(count), forks_(forks()), meeting_(std::make_unique<Meeting>(count)) { start(); }
+
+Threads::~Threads() {
+  if (forks_ == forks())
+    stop();
+  else
+    (void)meeting_.release();
+}
+
+bool Threads::revive() {
+  const unsigned now = forks();
+  if (forks_ == now) return false;
+  (void)meeting_.release();  // its threads exist in the parent only and can be neither joined nor destroyed
+  meeting_ = std::make_unique<Meeting>(count_);
+  start();
+  forks_ = now;
+  return true;
+}
+
+void Threads::start() {
+  try {
+    for (int i = 1; i < count_; ++i) meeting_->workers.emplace_back(serve, std::ref(*meeting_), i);
+  } catch (...) {  // a thread that can still be joined must not be destroyed
+    stop();
+    throw;
   }
 }
 
-Threads::Threads(int count) : count_(count), barrier_(count) {
-  for (int i = 1; i < count; ++i) workers_.emplace_back([this, i] { serve(i); });
-}
-
-Threads::~Threads() {
-  stop_.store(true);
-  round_.fetch_add(1);
-  round_.notify_all();
-  for (std::thread& t : workers_) t.join();
+void Threads::stop() {
+  meeting_->stop.store(true);
+  meeting_->round.fetch_add(1);
+  meeting_->round.notify_all();
+  for (std::thread& t : meeting_->workers) t.join();
+  meeting_->workers.clear();
 }
 
 void Threads::run(const std::function<void(int)>& work) {
-  work_ = &work;
+  meeting_->work = &work;
   if (count_ > 1) {
-    round_.fetch_add(1, std::memory_order_release);
-    round_.notify_all();
+    meeting_->round.fetch_add(1, std::memory_order_release);
+    meeting_->round.notify_all();
   }
   work(0);
-  barrier_.wait();
+  meeting_->barrier.wait();
 }
 
-void Threads::serve(int i) {
+void Threads::serve(Meeting& meeting, int i) {
   for (unsigned seen = 0;; ++seen) {
-    for (int spins = 0; round_.load(std::memory_order_acquire) == seen; ++spins) {
-      if (spins < kIdleSpins)
-        relax();
-      else
-        round_.wait(seen, std::memory_order_acquire);
-    }
-    if (stop_.load()) return;
-    (*work_)(i);
-    barrier_.wait();
+    await_change(meeting.round, seen, kIdleSpins);
+    if (meeting.stop.load()) return;
+    (*meeting.work)(i);
+    meeting.barrier.wait();
   }
 }
 

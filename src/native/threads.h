@@ -2,12 +2,13 @@
 #pragma once
 #include <atomic>
 #include <functional>
+#include <memory>
 #include <thread>
 #include <vector>
 
 namespace rookery {
 
-// Spins for a while, then yields: a thread that lost its processor must not keep the others burning theirs.
+// Spins shortly, then sleeps: a thread that lost its processor must not find it taken by those who wait for it.
 class Barrier {
  public:
   explicit Barrier(int count) : count_(count) {}
@@ -19,7 +20,8 @@ class Barrier {
   alignas(64) std::atomic<unsigned> phase_{0};
 };
 
-// `count` threads in all, the caller among them.  Idle workers spin briefly, then sleep.
+// `count` threads in all, the caller among them.  Idle workers spin briefly, then sleep.  Throws std::system_error
+// where the system refuses so many.
 class Threads {
  public:
   explicit Threads(int count);
@@ -28,19 +30,32 @@ class Threads {
   Threads& operator=(const Threads&) = delete;
 
   int count() const { return count_; }
-  Barrier& barrier() { return barrier_; }
+  Barrier& barrier() { return meeting_->barrier; }
+  // In the child of a fork, where no worker lives on, makes new ones, or throws as the constructor does.  Returns
+  // whether it was needed.  Not to be called while another thread may be in `run`.
+  bool revive();
   // Runs work(i) on every thread i and returns when all are done.  `work` must not throw.
   void run(const std::function<void(int)>& work);
 
  private:
-  void serve(int i);
+  // What the threads share; the child of a fork begins with another, since threads that are gone may have left
+  // this one in any condition.
+  struct Meeting {
+    explicit Meeting(int count) : barrier(count) {}
+    Barrier barrier;
+    alignas(64) std::atomic<unsigned> round{0};
+    std::atomic<bool> stop{false};
+    const std::function<void(int)>* work = nullptr;
+    std::vector<std::thread> workers;
+  };
+
+  void start();
+  void stop();
+  static void serve(Meeting& meeting, int i);
 
   const int count_;
-  Barrier barrier_;
-  alignas(64) std::atomic<unsigned> round_{0};
-  std::atomic<bool> stop_{false};
-  const std::function<void(int)>* work_ = nullptr;
-  std::vector<std::thread> workers_;
+  unsigned forks_;  // when the workers were made
+  std::unique_ptr<Meeting> meeting_;
 };
 
 // Processors this process may use: its affinity mask, capped by the cgroup's quota.

@@ -56,6 +56,8 @@ def embed(
 
     Returns float32 (texts, width), for "state" (texts, numbers in a block's memory).
     """
+    if isinstance(texts, str | bytes):
+        raise SettingsError("texts is one text, expected a list of them")
     if pool not in POOLS:
         raise SettingsError(f"pool={pool!r}: expected one of {', '.join(POOLS)}")
     start = model.check_state(state).data

@@ -8,6 +8,7 @@ same calls.  Knows sequences and rows; knows nothing of text, HTTP or weights.
 from __future__ import annotations
 
 import atexit
+import os
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -58,7 +59,17 @@ class Scheduler:
         return not self.waiting and not self.active
 
     def step(self) -> None:
-        """One call of the model for everything that is active."""
+        """One call of the model for everything that is active.
+
+        An interruption, such as Ctrl-C, may have left states that no tokens belong to, so it ends what is active.
+        """
+        try:
+            self._step()
+        except BaseException as error:
+            self.drop(RookeryError(f"the generation was broken off by {type(error).__name__}; begin it again"))
+            raise
+
+    def _step(self) -> None:
         while self.waiting and len(self.active) < self.slots:
             generation = self.waiting.popleft()
             self.active.append(generation)
@@ -153,6 +164,7 @@ class Engine:
         for piece in jobs[0]: ...
 
     slots: generations at the same time.  cache: a `StateCache`, or None for a fresh one.
+    It belongs to the process that made it: the child of a fork has the model, but needs an engine of its own.
     """
 
     def __init__(self, model: Model, *, slots: int = 32, cache: StateCache | None = None) -> None:
@@ -162,6 +174,7 @@ class Engine:
         self._incoming: deque[Generation] = deque()
         self._wake = threading.Condition()
         self._closing = False
+        self._process = os.getpid()
         self._thread = threading.Thread(target=self._serve, name="rookery-engine", daemon=True)
         self._thread.start()
         atexit.register(self.close)  # a thread that is inside native code must not meet the end of the interpreter
@@ -188,6 +201,8 @@ class Engine:
         if not isinstance(prompt, Request):
             prompt = Request(prompt, sampler, max_tokens=max_tokens, stop=stop, state=state)
         generation = Generation(self.model, prompt, self.cache)
+        if self._process != os.getpid():
+            raise RookeryError("an engine does not follow a fork: make a new one in this process")
         with self._wake:
             if self._closing:
                 raise RookeryError("the engine is closed; make a new one")
@@ -197,6 +212,8 @@ class Engine:
 
     def close(self) -> None:
         """Cancel what is running and stop.  May be called twice."""
+        if self._process != os.getpid():
+            return  # the thread is another process's, and may hold the lock for ever
         with self._wake:
             self._closing = True
             self._wake.notify()
@@ -218,5 +235,5 @@ class Engine:
                         return
             try:
                 scheduler.step()
-            except Exception as error:  # nobody must wait for ever, whatever went wrong
-                scheduler.drop(error)
+            except BaseException as error:  # nobody must wait for ever, whatever went wrong: even a callback's exit
+                scheduler.drop(RookeryError(f"the engine's step was ended by {type(error).__name__}: {error}"))

@@ -7,9 +7,10 @@ Knows one sequence's tokens, state, sampling and stops; knows nothing of the oth
 from __future__ import annotations
 
 import codecs
+import io
 import queue
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -35,7 +36,7 @@ UNPENALISED = b" \t0123456789"
 class Request:
     """What to generate.
 
-    prompt:      text or token ids; at least one token.
+    prompt:      text, its bytes, or token ids; at least one token.
     sampler:     how to choose tokens; the default `Sampler()` if None.
     max_tokens:  how many to generate at most; 0 only reads the prompt.
     stop:        strings that end the text; they are not part of it.
@@ -46,7 +47,7 @@ class Request:
                  `mask_of` packs them, or None for all.
     """
 
-    prompt: str | Sequence[int]
+    prompt: str | bytes | Sequence[int]
     sampler: Sampler | None = None
     max_tokens: int = 256
     stop: Sequence[str] = ()
@@ -93,10 +94,10 @@ class Generation:
     """
 
     def __init__(self, model: Model, request: Request, cache: StateCache | None = None) -> None:
-        if request.max_tokens < 0:
-            raise SettingsError(f"max_tokens is {request.max_tokens}, expected 0 or more")
+        if not isinstance(request.max_tokens, int) or request.max_tokens < 0:
+            raise SettingsError(f"max_tokens is {request.max_tokens!r}, expected a whole number, 0 or more")
         self.request = request
-        self.text = ""
+        self._text = io.StringIO()
         self.tokens: list[int] = []
         self.finish: str | None = None
         self.stop: Stop | None = None
@@ -104,9 +105,11 @@ class Generation:
         self.state: State | None = None
         self._model = model
         self._cache = cache
-        self._start = model.check_state(request.state)
+        self._start = self._known = model.check_state(request.state)
         prompt = request.prompt
-        self._todo: list[int] = self._prompt(model.tokenizer.encode(prompt) if isinstance(prompt, str) else prompt)
+        self._todo: list[int] = self._prompt(
+            model.tokenizer.encode(prompt) if isinstance(prompt, str | bytes) else prompt
+        )
         self.prompt_tokens, self.cached_tokens = len(self._todo), 0
         self._draw = (request.sampler or Sampler()).start(model.config.vocab, penalty_free=_unpenalised(model))
         self._matcher = StopMatcher(request.stop, request.stop_tokens, late=request.late, gate=request.gate)
@@ -149,6 +152,10 @@ class Generation:
         self._cancelled = True
 
     @property
+    def text(self) -> str:
+        return self._text.getvalue()
+
+    @property
     def read(self) -> list[int]:
         """The tokens that lead from the start to `state`: the prompt and the kept text."""
         return list(self._fed)
@@ -170,6 +177,8 @@ class Generation:
             slot[...] = self._start.data
             return
         self.cached_tokens, entry = found
+        count = self._start.count + self.cached_tokens
+        self._known = replace(self._start, data=entry.state.data, count=count, chain=entry.state.chain)
         slot[...] = entry.state.data
         self._fed, self._todo = self._todo[: self.cached_tokens], self._todo[self.cached_tokens :]
         if not self._todo and not self._closing:
@@ -287,7 +296,7 @@ class Generation:
             left -= len(given)
 
     def _emit(self, piece: Piece) -> None:
-        self.text += piece.text
+        self._text.write(piece.text)
         self.finish = piece.finish  # after the text is whole, before anyone can see the piece
         self._pieces.put(piece)
 
@@ -300,15 +309,18 @@ class Generation:
         self._emit(Piece(self._utf8.decode(held, final=True), finish=reason))
 
     def _now(self) -> State:
-        return self._start.advanced(self._data, self._fed)
+        """The state after what was read; asked for while reading the prompt, which is never taken back, and once at
+        the end, so that each token enters the hash chain once."""
+        self._known = self._known.advanced(self._data, self._fed[self._known.count - self._start.count :])
+        return self._known
 
 
-_unpenalised_ids: dict[str, tuple[int, ...]] = {}
+_unpenalised_ids: dict[tuple[str, int], tuple[int, ...]] = {}
 
 
 def _unpenalised(model: Model) -> tuple[int, ...]:
     """Ids whose text is part of " \\t0123456789", which the official sampler does not count."""
-    key = model.tokenizer.fingerprint
+    key = model.tokenizer.fingerprint, model.config.vocab
     if key not in _unpenalised_ids:
         ends = range(1, len(UNPENALISED) + 1)
         found = {_token(model, UNPENALISED[i:j]) for j in ends for i in range(j)}

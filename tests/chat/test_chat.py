@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,8 +13,9 @@ import pytest
 import rookery
 from rookery import Chat, Sampler
 from rookery.chat.chat import SNAPSHOTS
-from rookery.errors import FormatError, RookeryError, SettingsError, StateError
+from rookery.errors import FormatError, RookeryError, SettingsError, StateError, TokenError
 from rookery.model import Model
+from rookery.tokenizer import Tokenizer
 
 Cold = Callable[[Chat], bool]
 Scripted = Callable[[str], Model]
@@ -329,3 +332,28 @@ def test_misuse(model: Model) -> None:
     assert chat.state == model.initial
     with pytest.raises(SettingsError, match="think='on'"):
         Chat(model, format="world", think="on")
+
+
+def test_a_message_that_cannot_be_read_leaves_the_chat_as_it_was(scripted: Scripted, cold: Cold) -> None:
+    model = scripted("One.\n\n")
+    chat = Chat(replace(model, tokenizer=Lacking(model.tokenizer)), format="world")
+    with pytest.raises(TokenError):
+        say(chat, "a Z")
+    assert say(chat, "a") == "One."
+    assert len(chat.turns) == 1
+    assert cold(chat)
+
+
+class Lacking:
+    """A vocabulary without the letter Z."""
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        self._whole = tokenizer
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._whole, name)
+
+    def encode(self, text: str) -> list[int]:
+        if "Z" in text:
+            raise TokenError("no token for Z")
+        return self._whole.encode(text)

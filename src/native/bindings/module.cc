@@ -1,5 +1,6 @@
 // The extension module.  Files in this folder are the only ones that know Python.
 #include "bindings.h"
+#include "unlocked.h"
 
 NB_MODULE(_native, m) {
   m.doc() = "Rookery's native core: programs, weight formats, sampling, tokenising.";
@@ -7,4 +8,5 @@ NB_MODULE(_native, m) {
   bind_quant(m);
   bind_sampler(m);
   bind_trie(m);
+  bind_unlocked(m);
 }

@@ -10,6 +10,7 @@
 
 #include "bindings.h"
 #include "program.h"
+#include "unlocked.h"
 
 namespace nb = nanobind;
 using namespace nb::literals;
@@ -66,7 +67,7 @@ class Runner {
     Matrix& m = *matrices_.at(index);
     const Shape& shape = m.shape();
     require(data.size() == bytes_of(shape.format, shape.rows, shape.cols), "the matrix data has the wrong size");
-    nb::gil_scoped_release release;
+    Unlocked unlocked;
     m.pack(data.data());
   }
 
@@ -126,8 +127,12 @@ class Runner {
               "wanted rows must ascend and lie inside the call");
     require(out.shape(0) == wanted.size() && out.shape(1) == size_t(program_.widths[result]),
             "the array for the result has the wrong shape");
-    nb::gil_scoped_release release;
-    std::lock_guard<std::mutex> lock(mutex_);
+    if (threads_.revive()) {  // a thread that is gone may hold the lock
+      (void)mutex_.release();
+      mutex_ = std::make_unique<std::mutex>();
+    }
+    Unlocked unlocked;
+    std::lock_guard<std::mutex> lock(*mutex_);
     program_.run(call);
   }
 
@@ -138,7 +143,7 @@ class Runner {
   }
 
   void profile(bool on) {
-    std::lock_guard<std::mutex> lock(mutex_);
+    std::lock_guard<std::mutex> lock(*mutex_);
     program_.profile = on;
     std::fill(program_.nanoseconds.begin(), program_.nanoseconds.end(), 0);
   }
@@ -157,7 +162,7 @@ class Runner {
   Bytes embedding_;
   int64_t state_size_ = 0;
   Program program_;
-  std::mutex mutex_;
+  std::unique_ptr<std::mutex> mutex_ = std::make_unique<std::mutex>();
 };
 
 }  // namespace

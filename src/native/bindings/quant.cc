@@ -4,6 +4,7 @@
 #include <string>
 
 #include "bindings.h"
+#include "unlocked.h"
 #include "quant.h"
 
 namespace nb = nanobind;
@@ -30,7 +31,7 @@ Floats decode_rows(int id, Bytes rows, int n) {
   float* out = new float[count * width];
   nb::capsule owner(out, [](void* p) noexcept { delete[] static_cast<float*>(p); });
   {
-    nb::gil_scoped_release released;
+    Unlocked unlocked;
     for (size_t r = 0; r < count; r++) decode_row(format, rows.data() + r * bytes, out + r * width, n);
   }
   return Floats(out, {count, width}, owner);

@@ -11,6 +11,7 @@
 
 #include "bindings.h"
 #include "sampler.h"
+#include "unlocked.h"
 
 namespace nb = nanobind;
 using namespace rookery;
@@ -30,7 +31,7 @@ class SharedSampler {
 
   int sample(Row logits, std::optional<Mask> allowed) {
     const uint32_t* mask = checked(logits, allowed);
-    nb::gil_scoped_release unlocked;
+    Unlocked unlocked;
     std::lock_guard lock(mutex_);
     return sampler_.sample(logits.data(), mask);
   }
@@ -38,7 +39,7 @@ class SharedSampler {
   void distribution(Row logits, std::optional<Mask> allowed, Out out) {
     const uint32_t* mask = checked(logits, allowed);
     require(out.size());
-    nb::gil_scoped_release unlocked;
+    Unlocked unlocked;
     std::lock_guard lock(mutex_);
     sampler_.distribution(logits.data(), mask, out.data());
   }
@@ -48,7 +49,7 @@ class SharedSampler {
     if (id < 0 || id >= sampler_.vocab()) throw nb::index_error("token id outside the vocabulary");
     Logprobs found;
     {
-      nb::gil_scoped_release unlocked;
+      Unlocked unlocked;
       found = sampler_.score(logits.data(), id, top);
     }
     return nb::make_tuple(found.chosen, found.top);

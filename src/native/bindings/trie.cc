@@ -3,6 +3,7 @@
 #include <nanobind/ndarray.h>
 
 #include "bindings.h"
+#include "unlocked.h"
 
 namespace nb = nanobind;
 using namespace nb::literals;
@@ -21,7 +22,7 @@ nb::bytes copy(Bytes bytes) { return nb::bytes(bytes.data(), bytes.size()); }
 IdsOut encode(const Trie& trie, const nb::bytes& text) {
   const Bytes bytes = view(text);
   Ids ids = [&] {
-    nb::gil_scoped_release release;
+    Unlocked unlocked;
     return trie.encode(bytes);
   }();
   const size_t size = ids.size();
@@ -33,7 +34,7 @@ IdsOut encode(const Trie& trie, const nb::bytes& text) {
 nb::bytes decode(const Trie& trie, const IdsIn& ids) {
   std::vector<uint8_t> text;
   {
-    nb::gil_scoped_release release;
+    Unlocked unlocked;
     for (size_t i = 0; i < ids.shape(0); ++i) {
       const Bytes token = trie.token(ids.data()[i]);
       text.insert(text.end(), token.begin(), token.end());

@@ -177,8 +177,8 @@ class Chat:
         self._check_idle()
         if not text.strip():
             raise SettingsError("the message is empty; say something")
-        self._busy = True
         reply = Reply(self, text, attempt)
+        self._busy = True
         try:
             yield from reply.pieces()
         except GeneratorExit:

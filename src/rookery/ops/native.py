@@ -21,17 +21,19 @@ from rookery.weights import Tensor
 
 __all__ = ["NativeExecutor", "default_threads"]
 
+MOST_THREADS = 1024
+
 
 def default_threads() -> int:
     """The processors this process may use: its affinity mask, capped by the cgroup's quota."""
-    return int(_native.usable_processors())
+    return min(int(_native.usable_processors()), MOST_THREADS)
 
 
 class NativeExecutor:
     """Runs a model in C++.
 
     layout, p: the state layout, and parameters with `Tensor` leaves.
-    threads:   0 means `default_threads()`.
+    threads:   0 means `default_threads()`.  In the child of a fork the first call makes them anew.
     block_rows: rows that go through the program together; longer calls are cut, which changes no bit.
     stage, pack: the recorder's passes.
     The environment variable ROOKERY_CPU forces a kernel table, for tests: avx512, avx2, portable.
@@ -127,9 +129,13 @@ def _runner(threads: int) -> Any:
     tables = _native.kernel_tables()
     if table and table not in tables:
         raise SettingsError(f"ROOKERY_CPU={table!r}: this processor runs {', '.join(tables)}")
-    if threads < 0:
-        raise SettingsError(f"threads={threads}: expected a positive number, or 0 for all processors")
-    return _native.Runner(table, threads or default_threads())
+    if not isinstance(threads, int | np.integer) or isinstance(threads, bool) or not 0 <= threads <= MOST_THREADS:
+        raise SettingsError(f"threads={threads!r}: expected 1 to {MOST_THREADS}, or 0 for all processors")
+    count = int(threads) or default_threads()
+    try:
+        return _native.Runner(table, count)
+    except RuntimeError as error:
+        raise SettingsError(f"threads={count}: the system refuses so many ({error}); use fewer") from None
 
 
 def _transfer(
