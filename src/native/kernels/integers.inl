@@ -161,7 +161,9 @@ template <class F, int T>
 inline void rows_int(const uint8_t* p, const Inputs<T>* x, int units, float* acc, int row) {
   constexpr int V = kRowVectors;
   vf f[T][V];
+#pragma GCC unroll 8
   for (int t = 0; t < T; ++t)
+#pragma GCC unroll 8
     for (int v = 0; v < V; ++v) f[t][v] = load(acc + t * kGroup + row + v * W);
   for (int unit = 0; unit < units; ++unit, p += F::kBytes) {
     alignas(64) float unfolded[IsUnfolded<F>::value ? 1 : F::kRuns * kGroup * 2];
@@ -176,25 +178,32 @@ inline void rows_int(const uint8_t* p, const Inputs<T>* x, int units, float* acc
 #pragma GCC unroll 2
       for (int part = 0; part < kParts; ++part) {
         vi d[T][V];
+#pragma GCC unroll 8
         for (int t = 0; t < T; ++t)
+#pragma GCC unroll 8
           for (int v = 0; v < V; ++v)
             d[t][v] = splat_int(-F::kBias * (kParts == 2 ? x->half[part][t] : x->half[0][t] + x->half[1][t]));
 #pragma GCC unroll 8
         for (int i = 0; i < 8 / kParts; ++i) {
           const int j = part * (8 / kParts) + i;
           vi codes[V];
+#pragma GCC unroll 8
           for (int v = 0; v < V; ++v) codes[v] = F::codes(p, b, j, row + v * W);
+#pragma GCC unroll 8
           for (int t = 0; t < T; ++t) {
             int four;
             __builtin_memcpy(&four, x->code[j][t], 4);
             vi xs = splat_int(four);
+#pragma GCC unroll 8
             for (int v = 0; v < V; ++v) d[t][v] = F::kWide ? dot8(d[t][v], codes[v], xs) : dot4(d[t][v], codes[v], xs);
           }
         }
         const int run = b * kParts + part;
+#pragma GCC unroll 8
         for (int v = 0; v < V; ++v) {
           vf s = load(scale + run * kGroup + row + v * W);
           vf m = F::kMin ? load(min + run * kGroup + row + v * W) : vf{};
+#pragma GCC unroll 8
           for (int t = 0; t < T; ++t) {
             f[t][v] += __builtin_convertvector(d[t][v], vf) * (s * x->scale[t]);
             if constexpr (F::kMin) f[t][v] += m * x->sum[t];
@@ -203,7 +212,9 @@ inline void rows_int(const uint8_t* p, const Inputs<T>* x, int units, float* acc
       }
     }
   }
+#pragma GCC unroll 8
   for (int t = 0; t < T; ++t)
+#pragma GCC unroll 8
     for (int v = 0; v < V; ++v) store(acc + t * kGroup + row + v * W, f[t][v]);
 }
 
