@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from rookery.formats.checkpoint import Checkpoint
-from rookery.formats.target import atomic
 from rookery.formats.stream import Progress, Stream, dense_parts
+from rookery.formats.target import atomic
 
 __all__ = ["write", "write_into", "write_stream"]
 
