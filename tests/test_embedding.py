@@ -118,6 +118,18 @@ def test_command(path: Path, tmp_path: Path) -> None:
         assert message in str(bad.exception)
 
 
+def test_command_replaces_only_when_told(path: Path, tmp_path: Path) -> None:
+    output = tmp_path / "v.npy"
+    output.write_bytes(b"precious")
+    refused = CliRunner().invoke(command, [str(tmp_path / "absent"), "one", "-o", str(output)])
+    assert "already exists" in str(refused.exception)  # before the model is missed
+    assert output.read_bytes() == b"precious"
+    assert CliRunner().invoke(command, [str(path), "one", "-o", str(output), "--force"]).exit_code == 0
+    assert np.load(output).shape == embed(rookery.load(path), ["one"]).shape
+    away = CliRunner().invoke(command, [str(path), "one", "-o", str(tmp_path / "no" / "v.npy")])
+    assert "does not exist; create it first" in str(away.exception)
+
+
 def test_one_text_is_not_taken_for_its_characters(path: Path) -> None:
     with pytest.raises(SettingsError, match="a list of them"):
         embed(rookery.load(path, threads=1), "hello")

@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_models import model_of
 
+import rookery
 from rookery import State, chain
 from rookery.config import Config
 from rookery.errors import StateError
@@ -104,6 +105,22 @@ def test_states_of_other_models_are_refused() -> None:
     model_of("v7").forward([1], replace(state, tokenizer=""))  # unknown is not wrong
     with pytest.raises(StateError, match="from_rwkv"):
         model_of("v7").forward([1], state.to_rwkv())  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", ["v4", "v7"])
+def test_a_state_knows_the_epsilon_it_was_computed_with(name: str) -> None:
+    """Of the default, other containers and older states, it is not part of the fingerprint; RWKV-4 has none."""
+    path, plain = load_golden(name).checkpoint_path, model_of(name)
+    other, same = (rookery.load(path, threads=1, tokenizer=plain.tokenizer, group_norm_eps=e) for e in (1e-5, 64e-5))
+    state = plain.forward([1, 2])[1]
+    same.check_state(state)
+    assert (other.fingerprint == plain.fingerprint) == (name == "v4")
+    if name == "v4":
+        other.check_state(state)
+        return
+    for model, foreign in ((other, state), (plain, other.initial)):
+        with pytest.raises(StateError, match=r"group_norm_eps=.*; use the same"):
+            model.forward([3], foreign)
 
 
 @settings(max_examples=25, deadline=None)

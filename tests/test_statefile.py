@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +20,8 @@ from safetensors.numpy import load_file, save_file
 from small_models import model_of
 
 from rookery import State
-from rookery.errors import FormatError, NumericError, RookeryError, StateError, TruncatedFile
+from rookery.errors import FormatError, NumericError, RookeryError, SettingsError, StateError, TruncatedFile
+from rookery.formats import open_checkpoint, save_checkpoint
 from rookery.statefile import CHECKSUM, KEY
 
 _in_one_folder = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -27,6 +29,7 @@ _in_one_folder = settings(max_examples=150, deadline=None, suppress_health_check
 
 def saved(path: Path, name: str = "v7") -> State:
     state = model_of(name).forward(load_golden(name).tokens)[1]
+    path.unlink(missing_ok=True)  # what an earlier example damaged would not be replaced
     state.save(path)
     return state
 
@@ -242,8 +245,9 @@ def _checksum_in(path: Path) -> str:
 
 
 def test_files_that_are_something_else(tmp_path: Path) -> None:
+    save_file({"a": np.zeros(3)}, tmp_path / "x")
     with pytest.raises(FormatError, match="not a state file"):
-        State.load(load_golden("v7").checkpoint_path)
+        State.load(tmp_path / "x")
     for content in (b"", b"text", b"PK\x03\x04" + bytes(99), b"\xff" * 100):
         (tmp_path / "x").write_bytes(content)
         with pytest.raises(FormatError, match=str(tmp_path / "x")):
@@ -312,3 +316,43 @@ def test_any_value_anywhere_in_the_description(data: st.DataObject, value: Any, 
     except RookeryError:
         return
     assert np.array_equal(again.data, state.data)
+
+
+def test_a_state_replaces_a_state_and_nothing_else(tmp_path: Path) -> None:
+    state = saved(tmp_path / "a")
+    (tmp_path / "link").symlink_to("a")
+    (tmp_path / "empty").touch()
+    (tmp_path / "cut").write_bytes((tmp_path / "a").read_bytes()[:-1])
+    for name in ("a", "link", "empty", "cut"):
+        model_of("v7").initial.save(tmp_path / name)
+        assert State.load(tmp_path / name) == model_of("v7").initial != state
+    assert (tmp_path / "link").is_symlink()
+    model = load_golden("v7").checkpoint_path.read_bytes()
+    for data in (model, b"a letter"):
+        (tmp_path / "other").write_bytes(data)
+        with pytest.raises(SettingsError, match="other: already exists and is not a state file"):
+            state.save(tmp_path / "other")
+        assert (tmp_path / "other").read_bytes() == data
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_a_state_is_not_saved_over_a_pipe(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(SettingsError, match="pipe: a pipe; expected a file"):
+        model_of("v7").initial.save(tmp_path / "pipe")
+    assert (tmp_path / "pipe").is_fifo()
+
+
+def test_an_error_of_the_system_names_the_file_that_was_asked_for(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"/no/s: the directory .*/no does not exist; create it first"):
+        model_of("v7").initial.save(tmp_path / "no" / "s")
+
+
+@pytest.mark.parametrize("name", ["m.pth", "m.safetensors", "m.gguf", "m"])
+def test_a_model_is_no_state_and_a_state_no_model(tmp_path: Path, name: str) -> None:
+    save_checkpoint(model_of("v7").checkpoint, tmp_path / name)
+    with pytest.raises(StateError, match=f"{name}: this is a model, not a state"):
+        State.load(tmp_path / name)
+    saved(tmp_path / "s")
+    with pytest.raises(FormatError, match="s: this is a state, not a model"):
+        open_checkpoint(tmp_path / "s")

@@ -8,7 +8,7 @@ import hashlib
 
 import numpy as np
 
-from rookery.config import optional
+from rookery.config import GROUP_NORM_EPS, Config, optional
 from rookery.formats.checkpoint import Checkpoint
 from rookery.weights import Tensor
 
@@ -20,11 +20,13 @@ ROWS, COLUMNS = 8, 32  # sampled of every matrix: enough to tell any two trainin
 TRANSFORMED = ("time_decay", "time_first")
 
 
-def fingerprint(checkpoint: Checkpoint) -> str:
+def fingerprint(checkpoint: Checkpoint, config: Config | None = None) -> str:
     """32 hex digits over names, shapes and a sample of every tensor's numbers, of those that every format keeps.
 
     The numbers, not the bytes: the same model as .pth, safetensors, GGUF or HF directory has one fingerprint.  A
-    quantised model is another model.
+    quantised model is another model, and so is one that normalises its heads with an epsilon of its own.
+
+    config: as the model is run; by default the checkpoint's.
     """
     digest = hashlib.blake2b(digest_size=16)
     for name, tensor in sorted(checkpoint.tensors.items()):
@@ -33,6 +35,9 @@ def fingerprint(checkpoint: Checkpoint) -> str:
         digest.update(f"{name} {tensor.shape} ".encode())
         digest.update(_sample(tensor).tobytes())
         checkpoint.release()
+    config = config or checkpoint.config
+    if config and config.version != "4" and config.group_norm_eps != GROUP_NORM_EPS:  # v4 has no heads
+        digest.update(f"group_norm_eps {float(config.group_norm_eps)!r}".encode())
     return digest.hexdigest()
 
 

@@ -107,6 +107,12 @@ class Model:
             return self.initial
         if not isinstance(state, State):
             raise StateError(f"expected a State, got {type(state).__name__}; use State.from_rwkv for lists of arrays")
+        theirs, ours = state.layout.config.group_norm_eps, self.config.group_norm_eps
+        if state.model != self.fingerprint and theirs != ours:
+            raise StateError(
+                f"the state was made with group_norm_eps={theirs:g}, but the model is loaded with {ours:g}; "
+                "use the same"
+            )
         state.belongs_to(self.fingerprint, self.tokenizer.fingerprint)
         return state
 
@@ -163,7 +169,7 @@ def load(
     config = _config(checkpoint, group_norm_eps)
     words = _tokenizer(tokenizer, checkpoint, config)
     layout = StateLayout(config)
-    mark = fingerprint(checkpoint)
+    mark = fingerprint(checkpoint, config)
     try:
         runs = _executor(executor, layout, checkpoint, threads, progress)
     except NumericError as error:

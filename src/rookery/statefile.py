@@ -18,17 +18,17 @@ import numpy as np
 
 from rookery import chain
 from rookery.config import VERSIONS, Config
-from rookery.errors import FormatError, NumericError, StateError
-from rookery.formats import Checkpoint, safetensors
+from rookery.errors import FormatError, NumericError, RookeryError, SettingsError, StateError
+from rookery.formats import Checkpoint, open_checkpoint, safetensors, target
 from rookery.formats.safetensors_writer import write_stream
 from rookery.formats.stream import Part, Stream
 from rookery.layout import StateLayout
 from rookery.state import State
 from rookery.weights import Tensor
 
-__all__ = ["load", "note", "save"]
+__all__ = ["check_target", "load", "note", "save"]
 
-KEY = "rookery.state"
+KEY = safetensors.STATE
 CHECKSUM = "rookery.state.sha256"
 NOTE = "rookery.note"
 NOTE_CHECKSUM = "rookery.note.sha256"
@@ -41,7 +41,11 @@ ABOUT = {"format_version", "config", "model", "tokenizer", "count", "chain"}
 
 
 def save(state: State, path: Path, note: Mapping[str, Any] | None = None) -> None:
-    """Write a state file, whole or not at all; `note` is a JSON object carried beside the state."""
+    """Write a state file, whole or not at all; `note` is a JSON object carried beside the state.
+
+    An older state file is replaced; SettingsError for anything else that is there (`check_target`).
+    """
+    check_target(path)
     for name, array in state.arrays().items():
         if not np.isfinite(array).all():
             raise NumericError(f"{path}: not saved, for the state's {name} holds NaN or infinity; start a new state")
@@ -59,6 +63,20 @@ def save(state: State, path: Path, note: Mapping[str, Any] | None = None) -> Non
     if note is not None:
         metadata |= _noted(note, path)
     write_stream(path, Stream(parts, lambda: None, None), metadata)
+
+
+def check_target(path: Path) -> None:
+    """SettingsError where no state can be written, or something else than a state would be lost."""
+    present = target.check_target(path)
+    if present.exists() and present.stat().st_size and not _is_state(present):
+        raise SettingsError(f"{path}: already exists and is not a state file; expected a new name or that of a state")
+
+
+def _is_state(path: Path) -> bool:
+    try:
+        return KEY in safetensors.read_metadata(path)
+    except (RookeryError, OSError):
+        return False
 
 
 def note(path: Path) -> dict[str, Any] | None:
@@ -90,6 +108,7 @@ def load(path: Path) -> State:
     opened = _opened(path)
     text = opened.metadata.get(KEY)
     if text is None:
+        _refuse_model(path)
         raise FormatError(f"{path}: not a state file (no {KEY!r} in its metadata); expected one saved by State.save")
     about = _description(text, path)
     layout = StateLayout(_config(about["config"], len(opened.tensors), path))
@@ -107,6 +126,18 @@ def _opened(path: Path) -> Checkpoint:
         return safetensors.read_unnamed(path)
     except OSError as error:
         raise FormatError(f"{path}: cannot be opened ({error.strerror}); expected a state file") from None
+    except RookeryError:
+        _refuse_model(path)
+        raise
+
+
+def _refuse_model(path: Path) -> None:
+    """StateError when the file is a model."""
+    try:
+        open_checkpoint(path)
+    except (RookeryError, OSError):
+        return
+    raise StateError(f"{path}: this is a model, not a state; expected a file saved by State.save or --save-state")
 
 
 def _description(text: str, path: Path) -> dict[str, Any]:

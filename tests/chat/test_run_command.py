@@ -97,6 +97,26 @@ def test_states(run: Run, model: Model, tmp_path: Path) -> None:
     assert run(" upon", "--state", path, "--temperature", "0", "-n", "9")[1] == straight
 
 
+def test_where_a_state_cannot_go_is_said_before_the_work(run: Run, model_path: Path, tmp_path: Path) -> None:
+    model = model_path.read_bytes()
+    for path, reason in [
+        (model_path, "already exists and is not a state file"),
+        (tmp_path, "a directory; expected a file"),
+        (tmp_path / "no" / "s", "does not exist; create it first"),
+    ]:
+        code, out, err = run("Once", "-n", "3", "--save-state", path)
+        assert (code, out) == (1, "")
+        assert err.startswith(f"rookery: {path}: ")
+        assert reason in err
+    assert model_path.read_bytes() == model
+
+
+def test_a_model_is_not_a_state(run: Run, model_path: Path) -> None:
+    code, out, err = run("Once", "--state", model_path)
+    assert (code, out) == (1, "")
+    assert "this is a model, not a state" in err
+
+
 def test_a_tuned_state(run: Run, model: Model, tmp_path: Path) -> None:
     path = tmp_path / "tuned.safetensors"
     random = np.random.default_rng(1)

@@ -10,6 +10,7 @@ from gguf import GGUFReader
 from goldens import FOLDER
 from safetensors.numpy import load_file
 
+import rookery as rookery_module
 from rookery.errors import FormatError, MissingTensor
 from rookery.formats import open_checkpoint, save_checkpoint
 from rookery.formats.compare import differences
@@ -37,6 +38,17 @@ def test_every_format_keeps_the_model(rookery, small, tmp_path, format):
 def test_the_option_decides_before_the_suffix(rookery, small, tmp_path):
     rookery("convert", small, tmp_path / "m.bin", "--to", "safetensors")
     assert open_checkpoint(tmp_path / "m.bin").format == "safetensors"
+
+
+def test_a_version_in_the_name_of_a_directory_is_no_suffix(rookery, small, tmp_path):
+    rookery("convert", small, tmp_path / "rwkv7-0.1B-hf").failed("'.1B-hf'", "--to hf")
+    assert rookery("convert", small, tmp_path / "rwkv7-0.1B-hf", "--to", "hf").code == 0
+    assert open_checkpoint(tmp_path / "rwkv7-0.1B-hf").format == "hf"
+
+
+def test_a_state_is_not_a_model(rookery, small, tmp_path):
+    rookery_module.load(small).initial.save(tmp_path / "s.state")
+    rookery("convert", tmp_path / "s.state", tmp_path / "a.pth").failed("s.state", "this is a state, not a model")
 
 
 def test_rounds_to_a_smaller_type_and_says_so(rookery, small, tmp_path):

@@ -1,5 +1,8 @@
 """`rookery init`."""
 
+import shutil
+from collections import namedtuple
+
 import numpy as np
 import pytest
 
@@ -40,6 +43,20 @@ def test_new_and_random_weights_differ(rookery, tmp_path):
     new, other = (open_checkpoint(tmp_path / f"{x}.pth").tensors for x in ("new", "random"))
     assert not new["blocks.0.att.w1"].numpy().any()
     assert other["blocks.0.att.w1"].numpy().all()
+
+
+def test_the_option_decides_before_the_suffix(rookery, tmp_path):
+    path = tmp_path / "rwkv7-0.1B-hf"
+    rookery("init", path, *SIZES, "--head-size", 8).failed("'.1B-hf'", "--to hf")
+    assert rookery("init", path, *SIZES, "--head-size", 8, "--to", "hf").code == 0
+    assert open_checkpoint(path).format == "hf"
+
+
+def test_looks_for_space_first(rookery, tmp_path, monkeypatch):
+    usage = namedtuple("usage", "total used free")
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(10, 9, 1))
+    rookery("init", tmp_path / "m.pth", *SIZES, "--head-size", 8).failed("m.pth", "1 bytes", "free")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_refuses_in_one_sentence(rookery, tmp_path):

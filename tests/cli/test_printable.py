@@ -7,9 +7,9 @@ import json
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
-from conftest import Rookery
 from goldens import FOLDER
 from safetensors.numpy import load_file, save_file
 
@@ -38,12 +38,12 @@ def test_what_is_shown(text: str, shown: str) -> None:
     assert printable(safe.replace("\n", "")) == safe.replace("\n", "")
 
 
-def test_names_of_files_in_errors(rookery: Rookery, tmp_path: Path) -> None:
+def test_names_of_files_in_errors(rookery: Any, tmp_path: Path) -> None:
     rookery("show", tmp_path / HOSTILE).failed(r"a\x1b]0;owned\x07\x1b[2J\r\n\x9b31m\u202eb\u2028: cannot be opened")
 
 
 @pytest.mark.parametrize("option", [(), ("--json",)])
-def test_names_and_metadata_in_show(rookery: Rookery, tmp_path: Path, option: tuple[str]) -> None:
+def test_names_and_metadata_in_show(rookery: Any, tmp_path: Path, option: tuple[str]) -> None:
     path = tmp_path / HOSTILE
     save_file(load_file(FOLDER / "v7.safetensors"), path, metadata={HOSTILE: HOSTILE})
     out = rookery("show", path, *option).out
@@ -51,7 +51,7 @@ def test_names_and_metadata_in_show(rookery: Rookery, tmp_path: Path, option: tu
     assert not {"\x1b", "\x07", "\r", "\x9b", "\u202e", "\u2028"} & set(out)
 
 
-def test_tensor_names_in_errors(rookery: Rookery, tmp_path: Path) -> None:
+def test_tensor_names_in_errors(rookery: Any, tmp_path: Path) -> None:
     path = tmp_path / "m.safetensors"
     arrays = load_file(FOLDER / "v7.safetensors")
     save_file(arrays | {HOSTILE: arrays["ln_out.weight"]}, path)
@@ -59,7 +59,7 @@ def test_tensor_names_in_errors(rookery: Rookery, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("option", [(), ("--json",)])
-def test_names_that_are_no_utf8(rookery: Rookery, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, option) -> None:
+def test_names_that_are_no_utf8(rookery: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, option) -> None:
     path = tmp_path / os.fsdecode(b"m\xff.safetensors")
     path.write_bytes((FOLDER / "v7.safetensors").read_bytes())
     out = io.TextIOWrapper(io.BytesIO(), encoding="utf-8", errors="strict")

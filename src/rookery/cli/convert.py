@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +11,7 @@ import click
 
 from rookery.cli.common import json_option, print_json, progress
 from rookery.cli.printable import printable
+from rookery.cli.space import check_space
 from rookery.cli.tables import human_bytes
 from rookery.errors import RookeryError, SettingsError
 
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 __all__ = ["command"]
 
-_SPARE = 1.02  # headers, alignment, vectors kept in float32
 _WORLD_ROWS = 65536
 
 
@@ -47,7 +46,7 @@ def command(
     _check_target(source, target, force)
     checkpoint = _with_vocabulary(open_checkpoint(source), format)
     dtype = dtype.upper() if dtype else None
-    _check_space(checkpoint, target, dtype)
+    check_space(checkpoint, target, dtype)
     with progress("Converting") as report:
         save_checkpoint(checkpoint, target, format, dtype, report)
     about = _report(checkpoint, target, format)
@@ -98,23 +97,6 @@ def _left_behind(checkpoint: Checkpoint, format: str) -> str | None:
         f"{checkpoint.path} has its own vocabulary ({len(own)} tokens), which {format} has no place for; "
         "keep that file, or give a vocabulary file with --tokenizer when the new one is used"
     )
-
-
-def _check_space(checkpoint: Checkpoint, target: Path, dtype: str | None) -> None:
-    """SettingsError when the disk cannot hold the result, before anything is written."""
-    from rookery.formats.sizes import total_bytes
-    from rookery.quant import FORMATS
-
-    folder = target.absolute().parent
-    if not folder.is_dir() or (dtype is not None and dtype not in FORMATS):
-        return  # save_checkpoint says what is wrong
-    need = int(_SPARE * total_bytes((checkpoint.tensors | checkpoint.initial_state).values(), dtype))
-    free = shutil.disk_usage(folder).free
-    if need > free:
-        raise SettingsError(
-            f"{target}: the model needs about {human_bytes(need)}, but {folder} has {human_bytes(free)} left; free "
-            "some space or choose another place or a smaller dtype"
-        )
 
 
 def _report(source: Checkpoint, target: Path, format: str) -> dict[str, Any]:

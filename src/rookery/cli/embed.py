@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import json
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from rookery.cli.common import load_model, model_options, progress
 from rookery.errors import FormatError, SettingsError
+
+if TYPE_CHECKING:
+    import numpy as np
 
 __all__ = ["command"]
 
@@ -24,28 +28,47 @@ __all__ = ["command"]
 )
 @click.option("--raw", is_flag=True, help="Do not scale the vectors to length 1.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Write a .npy file, float32 (texts, numbers).")
+@click.option("--force", is_flag=True, help="Replace the output if it exists.")
 @model_options
-def command(
-    model: Path, texts: tuple[str, ...], path: Path | None, pool: str, raw: bool, output: Path | None, **options: Any
-) -> None:
+def command(model: Path, texts: tuple[str, ...], path: Path | None, pool: str, raw: bool, **options: Any) -> None:
     """Turn TEXTS (default: the lines of a file or of stdin) into vectors.
 
     Prints one JSON object a line: {"index": ..., "text": ..., "embedding": [...]}.
     """
     from rookery.embedding import embed
 
+    output: Path | None = options.pop("output")
+    force: bool = options.pop("force")
+    if output is not None:
+        _check_output(output, force)
     given = _texts(texts, path)
     loaded = load_model(str(model), **options)
     with progress("Reading") as report:
         vectors = embed(loaded, given, pool=pool, normalise=not raw, progress=report)
     if output is not None:
-        import numpy as np
-
-        with output.open("wb") as file:
-            np.save(file, vectors)
+        _write(output, vectors)
         return
     for i, (text, vector) in enumerate(zip(given, vectors.tolist(), strict=True)):
         click.echo(json.dumps({"index": i, "text": text, "embedding": vector}, ensure_ascii=False))
+
+
+def _check_output(output: Path, force: bool) -> None:
+    """Before the work: whether its result can be written."""
+    from rookery.formats.target import check_target
+
+    if check_target(output).exists() and not force:
+        raise SettingsError(f"{output}: already exists; choose another name, or replace it with --force")
+
+
+def _write(output: Path, vectors: np.ndarray) -> None:
+    import numpy as np
+
+    from rookery.formats.target import atomic
+
+    npy = io.BytesIO()  # to a file, numpy's errors do not say what the system said
+    np.save(npy, vectors)
+    with atomic(output) as file:
+        file.write(npy.getbuffer())
 
 
 def _texts(texts: tuple[str, ...], path: Path | None) -> list[str]:

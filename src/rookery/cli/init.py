@@ -10,6 +10,7 @@ import click
 
 from rookery.cli.common import json_option, print_json, progress
 from rookery.cli.printable import printable
+from rookery.cli.space import check_space
 from rookery.cli.tables import human_bytes, human_count
 from rookery.errors import SettingsError
 
@@ -21,6 +22,7 @@ __all__ = ["command"]
 
 @click.command("init")
 @click.argument("path", type=click.Path(path_type=Path))
+@click.option("--to", "format", help="pth, safetensors, hf or gguf; default: what the suffix of PATH says.")
 @click.option("--version", default="7", show_default=True, help="4, 5.0, 5.1, 5.2, 6 or 7.")
 @click.option("--size", help="A released size such as 0.1B, in place of --layers and --width.")
 @click.option("--layers", type=int, help="Number of blocks.")
@@ -42,11 +44,12 @@ def command(path: Path, random: bool, seed: int, dtype: str, force: bool, as_jso
     from rookery.formats.saving import format_of
     from rookery.initialise import initialise, random_model
 
+    format = format_of(path, sizes.pop("format"))
     config = _config(**sizes)
-    format = format_of(path)
     if path.exists() and not force:
         raise SettingsError(f"{path}: already exists; choose another name, or replace it with --force")
     checkpoint = (random_model if random else initialise)(config, seed, dtype.upper())
+    check_space(checkpoint, path)
     with progress("Creating") as report:
         save_checkpoint(checkpoint, path, format, None, report)
     about = _about(path, config)

@@ -73,6 +73,10 @@ def _chatting(prompt: str | None, options: dict[str, Any]) -> bool:
 
 
 def _check(run: dict[str, Any], chatting: bool, prompt: str | None) -> None:
+    if run["save_state"] is not None:
+        from rookery import statefile
+
+        statefile.check_target(run["save_state"])
     if run["think"] is False and run["effort"]:
         raise SettingsError("--no-think excludes --effort; leave one out")
     if chatting and (run["echo"] or run["stop"]):

@@ -21,7 +21,7 @@ from rookery.formats.gguf_names import ARCHITECTURES, KEPT_F32, MATRICES, TOP, A
 from rookery.formats.gguf_pack import Descriptor, Key, aligned, header
 from rookery.formats.gguf_vocabulary import CHAT_TEMPLATE, table
 from rookery.formats.lazy import reshaped, stacked, stored_bytes, transposed
-from rookery.formats.source import atomic
+from rookery.formats.target import atomic
 from rookery.quant import FORMATS
 
 __all__ = ["DTYPES", "write"]

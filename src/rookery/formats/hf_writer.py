@@ -16,8 +16,9 @@ from rookery.errors import SettingsError, UnsupportedError
 from rookery.formats import hf_names
 from rookery.formats.checkpoint import Checkpoint
 from rookery.formats.hf import CONFIG, INDEX, WEIGHTS
-from rookery.formats.safetensors_writer import write_stream
+from rookery.formats.safetensors_writer import write_into
 from rookery.formats.stream import Part, Progress, Stream, dense_parts
+from rookery.formats.target import check_target, flush, said_of
 
 __all__ = ["write"]
 
@@ -41,9 +42,11 @@ def write(checkpoint: Checkpoint, path: Path, dtype: str | None, progress: Progr
         raise UnsupportedError(f"{path}: Hugging Face directories have no place for a tuned state; write .pth instead")
     parts = _parts(checkpoint, config, dtype)
     settings = _settings(config) | {"torch_dtype": _TORCH_DTYPES[parts[next(iter(parts))].format]}
-    with _directory(path) as folder:
+    with said_of(path), _directory(path) as folder:
         (folder / CONFIG).write_text(json.dumps(settings, indent=2) + "\n")
-        write_stream(folder / WEIGHTS, Stream(parts, checkpoint.release, progress), {"format": "pt"})
+        with open(folder / WEIGHTS, "wb") as file:
+            write_into(file, Stream(parts, checkpoint.release, progress), {"format": "pt"})
+            flush(file)
 
 
 def _parts(checkpoint: Checkpoint, config: Config, dtype: str | None) -> dict[str, Part]:
@@ -111,8 +114,7 @@ def _directory(path: Path) -> Iterator[Path]:
 
 
 def _check_replaceable(path: Path) -> None:
-    if path.exists() and not path.is_dir():
-        raise SettingsError(f"{path}: a file; expected a directory, or a name that is not taken")
+    check_target(path, directory=True)
     if path.is_dir() and any(path.iterdir()) and not (path / CONFIG).is_file():
         raise SettingsError(f"{path}: the directory is not empty and holds no model; choose another name")
 

@@ -14,8 +14,8 @@ from pathlib import Path
 from rookery.formats import lazy
 from rookery.formats.checkpoint import Checkpoint
 from rookery.formats.pickles import STORAGES
-from rookery.formats.source import atomic
 from rookery.formats.stream import Part, Progress, Stream, dense_parts
+from rookery.formats.target import atomic
 from rookery.formats.zip_writer import ZipWriter
 
 __all__ = ["write"]

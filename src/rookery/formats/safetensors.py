@@ -18,9 +18,10 @@ from rookery.formats import lazy, names
 from rookery.formats.checkpoint import Checkpoint, Tensor
 from rookery.formats.source import Source
 
-__all__ = ["NAME", "parse_json", "read", "read_tensors", "read_unnamed", "sniff"]
+__all__ = ["NAME", "STATE", "parse_json", "read", "read_metadata", "read_tensors", "read_unnamed", "sniff"]
 
 NAME = "safetensors"
+STATE = "rookery.state"  # metadata that only state files have
 
 _MAX_HEADER = 16 << 20  # bytes; a model of 10,000 tensors needs 1 MB, and parsed JSON takes many times its size
 _MAX_NAME = 500
@@ -37,6 +38,8 @@ def sniff(path: Path, head: bytes) -> bool:
 def read(path: Path) -> Checkpoint:
     """The tensors under official names, unchecked; the file's `__metadata__` as metadata."""
     opened = read_unnamed(path)
+    if STATE in opened.metadata:
+        raise FormatError(f"{path}: this is a state, not a model; give it with --state, beside its model")
     return replace(opened, tensors=names.official(opened.tensors, str(path)))
 
 
@@ -53,6 +56,12 @@ def read_tensors(path: Path | str) -> tuple[dict[str, Tensor], dict[str, str]]:
     Element types are those of `lazy.DTYPES`.  FormatError, TruncatedFile or UnsupportedError, naming the file.
     """
     return _tensors(Source(Path(path)))
+
+
+def read_metadata(path: Path) -> dict[str, str]:
+    """The metadata alone, whatever the tensors are like; errors as of `read_tensors`."""
+    source = Source(path)
+    return _metadata(source, _header(source).get("__metadata__", {}))
 
 
 def parse_json(text: bytes, what: str) -> dict[str, Any]:
@@ -73,11 +82,15 @@ def parse_json(text: bytes, what: str) -> dict[str, Any]:
     return root
 
 
-def _tensors(source: Source) -> tuple[dict[str, Tensor], dict[str, str]]:
+def _header(source: Source) -> dict[str, Any]:
     size = source.unpack("<Q", "the header length")[0]
     if size > _MAX_HEADER:
         raise FormatError(f"{source.path}: the header claims {size} bytes; expected at most {_MAX_HEADER}")
-    header = parse_json(source.take(size, "the header"), f"{source.path}: the header")
+    return parse_json(source.take(size, "the header"), f"{source.path}: the header")
+
+
+def _tensors(source: Source) -> tuple[dict[str, Tensor], dict[str, str]]:
+    header = _header(source)
     metadata = _metadata(source, header.pop("__metadata__", {}))
     place = [_place(source, name, entry) for name, entry in header.items()]
     _check_cover(source, place)

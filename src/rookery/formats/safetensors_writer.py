@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import BinaryIO
 
 from rookery.formats.checkpoint import Checkpoint
-from rookery.formats.source import atomic
 from rookery.formats.stream import Progress, Stream, dense_parts
+from rookery.formats.target import atomic
 
-__all__ = ["write", "write_stream"]
+__all__ = ["write", "write_into", "write_stream"]
 
 
 def write(checkpoint: Checkpoint, path: Path, dtype: str | None, progress: Progress | None) -> None:
@@ -26,10 +27,15 @@ def write(checkpoint: Checkpoint, path: Path, dtype: str | None, progress: Progr
 def write_stream(path: Path, stream: Stream, metadata: Mapping[str, str]) -> None:
     """A file with the parts of the stream in its order."""
     with atomic(path) as file:
-        file.write(_header(stream, metadata))
-        for name in stream.parts:
-            for piece in stream.bytes_of(name):
-                file.write(piece)
+        write_into(file, stream, metadata)
+
+
+def write_into(file: BinaryIO, stream: Stream, metadata: Mapping[str, str]) -> None:
+    """The same into a file that is open."""
+    file.write(_header(stream, metadata))
+    for name in stream.parts:
+        for piece in stream.bytes_of(name):
+            file.write(piece)
 
 
 def _header(stream: Stream, metadata: Mapping[str, str]) -> bytes:

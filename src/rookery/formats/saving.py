@@ -10,6 +10,7 @@ from rookery.errors import SettingsError
 from rookery.formats.check import checked
 from rookery.formats.checkpoint import Checkpoint
 from rookery.formats.stream import DENSE, Progress
+from rookery.formats.target import check_target
 
 __all__ = ["WRITERS", "Writer", "dtypes", "format_of", "save_checkpoint"]
 
@@ -60,8 +61,7 @@ def save_checkpoint(
     name = format_of(path, format)
     if dtype is not None and dtype not in dtypes(name):
         raise SettingsError(f"{dtype!r} cannot be written as {name}; known: {', '.join(dtypes(name))}")
-    if not path.absolute().parent.is_dir():
-        raise SettingsError(f"{path}: the directory {path.absolute().parent} does not exist; create it first")
+    check_target(path, directory=name == "hf")
     writer = cast(Writer, importlib.import_module(WRITERS[name]))
     writer.write(checkpoint if checkpoint.config else checked(checkpoint), path, dtype, progress)
 
@@ -71,7 +71,8 @@ def format_of(path: Path, format: str | None = None) -> str:
     name = format or ("hf" if path.is_dir() else _SUFFIXES.get(path.suffix.lower()))
     if name is None:
         raise SettingsError(
-            f"{path}: the suffix {path.suffix!r} does not say which format to write; name one of {', '.join(WRITERS)}"
+            f"{path}: the suffix {path.suffix!r} does not say which format to write; name one of "
+            f"{', '.join(WRITERS)}, such as --to hf for a Hugging Face directory"
         )
     if name not in WRITERS:
         raise SettingsError(f"{path}: models cannot be written as {name!r}; known formats: {', '.join(WRITERS)}")

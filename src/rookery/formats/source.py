@@ -1,8 +1,8 @@
 """
-Reading files we do not trust, and writing files nobody can half-read.
+Reading files we do not trust.
 
 `Source` maps a file and checks every range before it is touched.  `regular` opens only what can be mapped: nothing
-waits for the other end of a pipe.  `atomic` writes beside the target and renames when everything is on the disk.
+waits for the other end of a pipe.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import mmap
 import os
 import stat
 import struct
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -21,7 +20,7 @@ import numpy as np
 
 from rookery.errors import FormatError, TruncatedFile
 
-__all__ = ["Source", "atomic", "regular"]
+__all__ = ["Source", "regular"]
 
 
 @contextlib.contextmanager
@@ -78,28 +77,3 @@ class Source:
         """Give pages that were read back to the system; they are read again when needed."""
         if hasattr(mmap, "MADV_DONTNEED"):
             self._map.madvise(mmap.MADV_DONTNEED)
-
-
-@contextlib.contextmanager
-def atomic(path: Path) -> Iterator[BinaryIO]:
-    """A file open for writing that becomes `path` only when the block ends without an error."""
-    path = Path(path)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        mode = path.stat().st_mode & 0o777 if path.exists() else 0o666 & ~_umask()
-        os.chmod(name, mode)
-        os.replace(name, path)
-    except BaseException:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(name)
-        raise
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from rookery._native import Trie
+from rookery.errors import RookeryError
 
 __all__ = ["trie_for"]
 
@@ -45,9 +46,9 @@ def _read(path: Path, key: bytes) -> Trie | None:
 
 
 def _write(path: Path, key: bytes, packed: bytes) -> None:
-    from rookery.formats.source import atomic
+    from rookery.formats.target import atomic
 
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError, RookeryError):
         path.parent.mkdir(parents=True, exist_ok=True)
         with atomic(path) as file:
             file.write(_seal(key, packed))
