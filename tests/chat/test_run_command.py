@@ -6,6 +6,7 @@ import dataclasses
 import io
 import json
 import re
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -17,9 +18,11 @@ from safetensors.numpy import save_file
 import rookery
 from rookery import Chat, Sampler
 from rookery.cli import main
+from rookery.cli.complete import Output, complete
 from rookery.cli.embed import command as embed_command
 from rookery.cli.run import command
 from rookery.embedding import POOLS
+from rookery.generation import Request
 from rookery.model import Model
 from rookery.sampling import ORDERS
 
@@ -130,6 +133,17 @@ def test_stats_go_to_stderr(run: Run) -> None:
     _, _, err = run("Once", "-n", "3", "--stats")
     assert err.startswith("4 prompt tokens, ")
     assert "3 generated" in err
+
+
+def test_stats_of_an_interrupted_prompt_count_what_was_read(
+    scripted: Callable[[str], Model], capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = scripted("abc")
+    model.executor.after = lambda left: signal.raise_signal(signal.SIGINT)
+    assert complete(model, Request("x" * 600), Output(as_json=True, stats=True)) == 130
+    out, err = capsys.readouterr()
+    assert json.loads(out)["prompt_tokens"] == 256
+    assert err.startswith("256 prompt tokens, ")
 
 
 def test_a_message_gets_an_answer(run: Run, model: Model, tmp_path: Path) -> None:

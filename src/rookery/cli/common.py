@@ -58,7 +58,10 @@ def load_model(
 
 @contextmanager
 def progress(what: str) -> Iterator[Callable[[int, int], None]]:
-    """A bar on stderr that appears when the work lasts over two seconds; call what it yields with (done, total)."""
+    """A bar on stderr that appears when the work lasts over two seconds; call what it yields with (done, total).
+
+    It is gone as soon as all is done.
+    """
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
@@ -71,10 +74,13 @@ def progress(what: str) -> Iterator[Callable[[int, int], None]]:
 
     def report(done: int, total: int) -> None:
         nonlocal shown
-        if not shown and console.is_terminal and time.monotonic() - start > SHOW_AFTER_S:
+        if not shown and done < total and console.is_terminal and time.monotonic() - start > SHOW_AFTER_S:
             shown = True
             bar.start()
         bar.update(task, completed=done, total=total)
+        if shown and done >= total:
+            shown = False
+            bar.stop()
 
     try:
         yield report

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import click
 
 from rookery.chat import Chat
-from rookery.cli.common import print_json
+from rookery.cli.common import print_json, progress
 from rookery.cli.interrupts import cancelled_by_interrupt
 from rookery.cli.screen import Screen
 from rookery.engine import generate
@@ -57,6 +57,11 @@ class Clock:
 
 def complete(model: Model, request: Request, output: Output) -> int:
     """Continue a text; returns the exit code."""
+    with progress("Reading") as report:
+        return _complete(model, replace(request, progress=report), output)
+
+
+def _complete(model: Model, request: Request, output: Output) -> int:
     clock = Clock()
     generation = generate(model, request)
     if output.echo and not output.as_json:
@@ -65,7 +70,7 @@ def complete(model: Model, request: Request, output: Output) -> int:
         for piece in clock.watch(iter(generation)):
             if not output.as_json and piece.text:
                 click.echo(piece.text, nl=False)
-    timings = clock.timings(generation.prompt_tokens, len(generation.tokens))
+    timings = clock.timings(generation.prompt_read, len(generation.tokens))
     _close(output, lambda: _described(generation, request, output, timings))
     if output.save_state is not None and generation.state is not None:
         generation.state.save(output.save_state)
@@ -77,7 +82,7 @@ def _described(generation: Generation, request: Request, output: Output, timings
         "text": (str(request.prompt) if output.echo else "") + generation.text,
         "tokens": generation.tokens,
         "finish": generation.finish,
-        "prompt_tokens": generation.prompt_tokens,
+        "prompt_tokens": generation.prompt_read,
         "generated_tokens": len(generation.tokens),
         "seed": generation.seed,
         "timings": timings,
@@ -86,7 +91,7 @@ def _described(generation: Generation, request: Request, output: Output, timings
 
 def answer(chat: Chat, prompt: str, output: Output) -> int:
     """One turn of a conversation; returns the exit code."""
-    with cancelled_by_interrupt(chat.cancel) as interrupted:
+    with progress("Reading") as chat.progress, cancelled_by_interrupt(chat.cancel) as interrupted:
         if output.as_json:
             for _ in chat.ask(prompt):
                 pass

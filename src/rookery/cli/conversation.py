@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from rookery.chat import Chat, ChatPiece
+from rookery.cli.common import progress
 from rookery.cli.interrupts import cancelled_by_interrupt
 from rookery.cli.lines import Lines, read_message
 from rookery.cli.sampler_options import changed, described
@@ -66,7 +67,7 @@ class Conversation:
             self.screen.say("(the message had not been read to the end, it is taken back)")
 
     def _reply(self, pieces: Iterable[ChatPiece]) -> None:
-        with cancelled_by_interrupt(self.chat.cancel):
+        with progress("Reading") as self.chat.progress, cancelled_by_interrupt(self.chat.cancel):
             self.screen.reply(pieces)
 
     def _command(self, text: str) -> None:
