@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from rookery.chat import Chat
+from rookery.cli import INTERRUPTED
 from rookery.cli.common import print_json, progress
 from rookery.cli.interrupts import cancelled_by_interrupt
 from rookery.cli.screen import Screen
@@ -19,8 +20,6 @@ from rookery.generation import Generation, Piece, Request
 from rookery.model import Model
 
 __all__ = ["Output", "answer", "complete"]
-
-INTERRUPTED = 130  # exit code: 128 + SIGINT
 
 
 @dataclass(frozen=True, slots=True)
