@@ -96,7 +96,7 @@ class PromptFormat:
             name = "none"
         if name not in self.modes:
             known = ", ".join(self.modes)
-            remedy = "" if self.open else '; a model that reasons has the format "g1"'
+            remedy = "" if self.open else '; for a model that reasons choose format="g1"'
             raise SettingsError(f"think={think!r}: the prompt format {self.name!r} knows {known}{remedy}")
         return self.modes[name]
 

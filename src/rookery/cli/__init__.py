@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib
 import io
 import os
+import re
 import sys
 from typing import Any, NoReturn
 
@@ -17,7 +18,7 @@ import click
 
 from rookery import __version__
 from rookery.cli.printable import printable
-from rookery.errors import RookeryError
+from rookery.errors import RookeryError, SettingsError
 
 __all__ = ["COMMANDS", "main"]
 
@@ -54,6 +55,9 @@ class Group(click.Group):
             ctx.color = False
         try:
             return super().invoke(ctx)
+        except SettingsError as error:
+            command = self.get_command(ctx, ctx.invoked_subcommand or "")
+            raise SettingsError(_as_typed(str(error), command)) from None
         except KeyboardInterrupt:
             click.echo("rookery: interrupted", err=True)
             raise SystemExit(INTERRUPTED) from None
@@ -83,6 +87,15 @@ def main() -> None:
         _fail(f"{where}{error.strerror or error}")
     except MemoryError:
         _fail("not enough memory; close other programs, or use a smaller model")
+
+
+def _as_typed(sentence: str, command: click.Command | None) -> str:
+    """A sentence about `top_p`, as about `--top-p`: the option that was typed."""
+    typed = {p.name: max(p.opts, key=len) for p in command.params if isinstance(p, click.Option)} if command else {}
+    found = re.match(r"(?:a token id in )?(\w+)(?= is |=| lists | \d)", sentence)
+    if found is None or found[1] not in typed:
+        return sentence
+    return sentence[: found.start(1)] + typed[found[1]] + sentence[found.end(1) :]
 
 
 def _mend_streams() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -15,6 +17,7 @@ from rookery.cli import INTERRUPTED
 from rookery.cli.common import print_json, progress
 from rookery.cli.interrupts import cancelled_by_interrupt
 from rookery.cli.screen import Screen
+from rookery.cli.tables import counted
 from rookery.engine import generate
 from rookery.generation import Generation, Piece, Request
 from rookery.model import Model
@@ -71,6 +74,7 @@ def _complete(model: Model, request: Request, output: Output) -> int:
                 click.echo(piece.text, nl=False)
     timings = clock.timings(generation.prompt_read, len(generation.tokens))
     _close(output, lambda: _described(generation, request, output, timings))
+    _explain(output, generation.stop is not None and generation.stop.token == 0 and len(generation.tokens) == 1)
     if output.save_state is not None and generation.state is not None:
         generation.state.save(output.save_state)
     return INTERRUPTED if interrupted() else 0
@@ -97,6 +101,7 @@ def answer(chat: Chat, prompt: str, output: Output) -> int:
         else:
             Screen().reply(chat.ask(prompt))
     _close(output, lambda: _described_turn(chat), newline=False)
+    _explain(output, chat.stats.generated == 1 and chat.turns[-1].finish == "stop" and not chat.turns[-1].answer)
     if output.save_state is not None:
         chat.save(output.save_state)
     return INTERRUPTED if interrupted() else 0
@@ -124,13 +129,27 @@ def _close(output: Output, describe: Callable[[], dict[str, Any]], *, newline: b
     """The end of the text, and what was asked for beside it."""
     if output.as_json:
         print_json(describe())
-    elif newline and Screen().terminal:
+    elif newline and (Screen().terminal or (output.stats and _together())):
         click.echo()
     if output.stats:
         said = describe()
         times = said["timings"]
         click.echo(
-            f"{said['prompt_tokens']} prompt tokens, {times['prompt_tokens_per_s']:.1f} tokens/s; "
+            f"{counted(said['prompt_tokens'], 'prompt token')}, {times['prompt_tokens_per_s']:.1f} tokens/s; "
             f"{said['generated_tokens']} generated, {times['tokens_per_s']:.1f} tokens/s; {said['finish']}",
             err=True,
         )
+
+
+def _explain(output: Output, ended_at_once: bool) -> None:
+    """Why there is nothing to see."""
+    if ended_at_once and (output.stats or Screen().terminal):
+        click.echo("the model ended the text at once (token 0); --ban 0 forbids that", err=True)
+
+
+def _together() -> bool:
+    """Whether text and statistics go to the same file, where they would run together."""
+    try:
+        return os.path.sameopenfile(sys.stdout.fileno(), sys.stderr.fileno())
+    except (OSError, ValueError):
+        return False
