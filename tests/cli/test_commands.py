@@ -131,3 +131,9 @@ def test_colours_may_be_switched_off(monkeypatch, rookery, small, variables, col
     monkeypatch.setattr("click._compat._default_text_stdout", lambda: sys.stdout)
     monkeypatch.setattr("click._compat.isatty", lambda _: True)
     assert ("\x1b[" in rookery("show", small).out) == coloured
+
+
+def test_only_the_wrong_option_is_named(rookery, small):
+    for option, value in (("--context", 1), ("--chunk", 0)):
+        run = rookery("perplexity", small, option, value, stdin=b"text")
+        run.failed(f"rookery: {option} is {value}, expected")
