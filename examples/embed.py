@@ -22,4 +22,6 @@ def main(path: str) -> None:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) < 2:
+        sys.exit("usage: python examples/embed.py MODEL")
     main(sys.argv[1])

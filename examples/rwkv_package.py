@@ -9,6 +9,8 @@ import sys
 from rookery.compat.rwkv.model import RWKV
 from rookery.compat.rwkv.utils import PIPELINE, PIPELINE_ARGS
 
+if len(sys.argv) < 3:
+    sys.exit("usage: python examples/rwkv_package.py MODEL.pth PROMPT")
 path, prompt = sys.argv[1], sys.argv[2]
 
 model = RWKV(model=path, strategy="cpu fp32")

@@ -106,7 +106,7 @@ def test_command(path: Path, tmp_path: Path) -> None:
     lines = [json.loads(line) for line in run.output.splitlines()]
     assert [(line["index"], line["text"]) for line in lines] == [(0, "one"), (1, "two")]
     np.testing.assert_array_equal(np.array([line["embedding"] for line in lines], np.float32), expected)
-    piped = CliRunner().invoke(command, [str(path), "-o", str(tmp_path / "v.npy")], input="one\n\ntwo\n")
+    piped = CliRunner().invoke(command, [str(path), "-o", str(tmp_path / "v.npy")], input="one\ntwo\n")
     assert piped.exit_code == 0, piped.output
     np.testing.assert_array_equal(np.load(tmp_path / "v.npy"), expected)
     for arguments, given, message in (

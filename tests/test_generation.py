@@ -216,6 +216,18 @@ def test_cancelled_inside_a_long_prompt() -> None:
     assert job.state == cold(model, prompt[: job.state.count])
 
 
+def test_reading_reports_its_progress() -> None:
+    seen: list[tuple[int, int]] = []
+    job = run(model_of("v7"), [1] * 300, max_tokens=2, progress=lambda done, total: seen.append((done, total)))
+    assert seen == [(256, 300), (300, 300)]
+    assert job.prompt_read == 300
+
+
+def test_a_sampler_is_a_sampler() -> None:
+    with pytest.raises(SettingsError, match=r"sampler is 0\.5, expected a Sampler"):
+        model_of("v7").generate("a", 0.5)  # type: ignore[arg-type]
+
+
 def test_cancelled_after_a_stop_it_stays_a_stop() -> None:
     """The tokens before a stop string are still to be read again."""
     model = model_of("v7")

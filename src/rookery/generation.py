@@ -45,6 +45,7 @@ class Request:
     state:       where to start; the model's initial state if None.
     allow:       called before each choice with the tokens generated so far; returns the tokens to choose from as
                  `mask_of` packs them, or None for all.
+    progress:    called with (tokens of the prompt read, tokens in all) while the prompt is read.
     """
 
     prompt: str | bytes | Sequence[int]
@@ -56,6 +57,7 @@ class Request:
     gate: str | None = None
     state: State | None = None
     allow: Callable[[Sequence[int]], np.ndarray | None] | None = None
+    progress: Callable[[int, int], None] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +98,8 @@ class Generation:
     def __init__(self, model: Model, request: Request, cache: StateCache | None = None) -> None:
         if not isinstance(request.max_tokens, int) or request.max_tokens < 0:
             raise SettingsError(f"max_tokens is {request.max_tokens!r}, expected a whole number, 0 or more")
+        if not isinstance(request.sampler, Sampler | None):
+            raise SettingsError(f"sampler is {request.sampler!r}, expected a Sampler, such as Sampler(temperature=0.5)")
         self.request = request
         self._text = io.StringIO()
         self.tokens: list[int] = []
@@ -161,6 +165,11 @@ class Generation:
         return list(self._fed)
 
     @property
+    def prompt_read(self) -> int:
+        """How many tokens of the prompt have been read, the cached ones included: all, unless it was cancelled."""
+        return min(len(self._fed), self.prompt_tokens)
+
+    @property
     def seed(self) -> int:
         """The seed in use, to repeat this generation."""
         return self._draw.seed
@@ -219,6 +228,8 @@ class Generation:
         """The executor has read the next `rows` tokens; `logits` after the last, where wanted."""
         self._fed += self._todo[:rows]
         del self._todo[:rows]
+        if self.request.progress is not None and not self.tokens:
+            self.request.progress(len(self._fed), self.prompt_tokens)
         landmark = logits is not None or (self._start.count + len(self._fed)) % stride == 0
         if self._cache is not None and not self.tokens and landmark:
             self._cache.put(self._now(), None if logits is None else logits.copy())

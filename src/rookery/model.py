@@ -70,6 +70,10 @@ class Model:
         c = self.config
         return f"Model(RWKV-{c.version} {c.bird}, layers={c.layers}, width={c.width}, vocab={c.vocab})"
 
+    def __str__(self) -> str:
+        c = self.config
+        return f"RWKV-{c.version} {c.bird}, {c.layers} layers of {c.width}, vocabulary {c.vocab}"
+
     def forward(
         self, tokens: Sequence[int] | np.ndarray, state: State | None = None, *, full: bool = False
     ) -> tuple[np.ndarray, State]:

@@ -95,7 +95,9 @@ class PromptFormat:
         if name == "off" and name not in self.modes:
             name = "none"
         if name not in self.modes:
-            raise SettingsError(f"think={think!r}: the prompt format {self.name!r} knows {', '.join(self.modes)}")
+            known = ", ".join(self.modes)
+            remedy = "" if self.open else '; for a model that reasons choose format="g1"'
+            raise SettingsError(f"think={think!r}: the prompt format {self.name!r} knows {known}{remedy}")
         return self.modes[name]
 
     def system_turn(self, text: str | None) -> str:

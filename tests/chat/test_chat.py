@@ -47,12 +47,30 @@ def test_only_new_tokens_are_read(scripted: Scripted) -> None:
     chat = Chat(scripted(" One.\n\n"), format="world")
     say(chat, "1?")
     before = chat.stats.prompt
-    assert before == len("User: 1?\n\n")
+    assert before == len("User: 1?\n\nAssistant:")
     chat.model.executor.script = list(b" Two.\n\n")
     say(chat, "2?")
-    assert chat.stats.prompt - before == len("\n\nUser: 2?\n\n")
+    assert chat.stats.prompt - before == len("\n\nUser: 2?\n\nAssistant:")
     assert chat.stats.generated == len(" One.\n\n") * 2
     assert chat.stats.reread == 0
+
+
+def test_a_format_without_roles_counts_what_it_reads(scripted: Scripted) -> None:
+    chat = Chat(scripted("One."), format="plain")
+    say(chat, "Once upon")
+    assert chat.stats.prompt == len("Once upon")
+    assert chat.stats.prompt_s > 0
+
+
+@pytest.mark.parametrize("format", ["world", "plain"])
+def test_reading_is_reported_and_counted_until_it_is_cancelled(scripted: Scripted, format: str) -> None:
+    chat = Chat(scripted("One."), format=format)
+    seen: list[tuple[int, int]] = []
+    chat.progress = lambda done, total: (seen.append((done, total)), chat.cancel())
+    say(chat, "x" * 1000)
+    assert [done for done, _ in seen] == [256]
+    assert seen[0][1] >= 1000
+    assert chat.stats.prompt == 256
 
 
 @pytest.mark.parametrize(("think", "suffix"), [("on", ""), ("low", " (think a bit)")])

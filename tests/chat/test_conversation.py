@@ -96,7 +96,7 @@ def test_a_session_on_a_terminal(terminal: Callable[..., Terminal], tmp_path: Pa
     screen.type("\x03")  # Ctrl-C while it answers: the answer ends, the program does not
     screen.wait_for(r"\(cancelled\).*>>>")
     screen.type("/stats\r")
-    screen.wait_for("1 turns, .* tokens.*>>>")
+    screen.wait_for("1 turn, .* tokens.*>>>")
     screen.type(f"/save {tmp_path}/talk\r")
     screen.wait_for("saved: .*>>>")
     screen.type("\x03")
@@ -184,7 +184,7 @@ def test_commands(talk: Conversation, capsys: pytest.CaptureFixture[str], tmp_pa
     assert "now in b" in shown("/fork b")
     assert "taken back: 2?" in shown("/undo")
     assert [len(chat.turns) for chat in talk.chats.values()] == [2, 1]
-    assert "* main        2 turns\n  b           1 turns" in shown("/switch main")
+    assert "* main        2 turns\n  b           1 turn\n" in shown("/switch main")
     assert shown("/retry", ">hm</think>Drei.\n\n") == "Drei.\n"
     assert "2 turns" in shown("/stats")
     shown("/system Be brief.")
@@ -197,6 +197,25 @@ def test_commands(talk: Conversation, capsys: pytest.CaptureFixture[str], tmp_pa
     assert talk.chat.turns == []
     shown("/quit")
     assert talk.over
+
+
+def test_settings_are_shown_and_confirmed(talk: Conversation, capsys: pytest.CaptureFixture[str]) -> None:
+    def shown(text: str) -> list[str]:
+        say(talk, text)
+        return capsys.readouterr().out.split()
+
+    assert shown("/set top-p") == ["top_p", "0.5"]
+    assert shown("/set top-p 0.25") == ["top_p", "0.25"]
+    assert shown("/set think low") == ["think", "low"]
+    assert shown("/set nothink") == ["think", "off"]
+    assert shown("/set fold") == ["fold", "on"]
+    assert shown("/set max_tokens") == ["max_tokens", "50"]
+    assert {"format", "think", "fold", "max_tokens", "temperature"} <= set(shown("/set"))
+
+
+def test_two_slashes_send_one(talk: Conversation) -> None:
+    say(talk, "//etc/passwd, what is it?", ">\nA file.\n\n")
+    assert [(turn.user, turn.answer) for turn in talk.chat.turns] == [("/etc/passwd, what is it?", "A file.")]
 
 
 def test_settings(talk: Conversation, capsys: pytest.CaptureFixture[str]) -> None:
@@ -219,6 +238,12 @@ def test_settings(talk: Conversation, capsys: pytest.CaptureFixture[str]) -> Non
     [
         ("/sing", "no command /sing; /help"),
         ("/set warmth 1", "no setting 'warmth'; known: temperature"),
+        ("/set warmth", "max_tokens, think, nothink, fold, unfold"),
+        ("/set fold twice", "/set fold takes nothing after it, got 'twice'"),
+        ("/set format g1", "--format NAME"),
+        ("/quit now", "/quit takes nothing after it, got 'now'"),
+        ("/retry again", "/retry takes nothing"),
+        ("/undo 2", "/undo takes nothing"),
         ("/set temperature hot", "temperature is 'hot', expected a number"),
         ("/set temperature -1", "temperature is -1.0"),
         ("/set think loud", "think='loud'"),

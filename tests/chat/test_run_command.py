@@ -6,6 +6,8 @@ import dataclasses
 import io
 import json
 import re
+import signal
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -17,9 +19,11 @@ from safetensors.numpy import save_file
 import rookery
 from rookery import Chat, Sampler
 from rookery.cli import main
+from rookery.cli.complete import Output, answer, complete
 from rookery.cli.embed import command as embed_command
 from rookery.cli.run import command
 from rookery.embedding import POOLS
+from rookery.generation import Request
 from rookery.model import Model
 from rookery.sampling import ORDERS
 
@@ -30,9 +34,10 @@ Run = Callable[..., tuple[int, str, str]]
 def run(model_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
     """Arguments after the model, and stdin, to (exit code, stdout, stderr)."""
 
-    def go(*arguments: str | Path, given: str = "") -> tuple[int, str, str]:
+    def go(*arguments: str | Path, given: str | io.BufferedIOBase = "") -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["rookery", "run", str(model_path), *map(str, arguments)])
-        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(given.encode()), "utf-8"))
+        file = io.BytesIO(given.encode()) if isinstance(given, str) else given
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(file, "utf-8"))
         code = 0
         try:
             main()
@@ -132,6 +137,17 @@ def test_stats_go_to_stderr(run: Run) -> None:
     assert "3 generated" in err
 
 
+def test_stats_of_an_interrupted_prompt_count_what_was_read(
+    scripted: Callable[[str], Model], capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = scripted("abc")
+    model.executor.after = lambda left: signal.raise_signal(signal.SIGINT)
+    assert complete(model, Request("x" * 600), Output(as_json=True, stats=True)) == 130
+    out, err = capsys.readouterr()
+    assert json.loads(out)["prompt_tokens"] == 256
+    assert err.startswith("256 prompt tokens, ")
+
+
 def test_a_message_gets_an_answer(run: Run, model: Model, tmp_path: Path) -> None:
     chat = Chat(model, "Be brief.", format="g1", think="low", sampler=Sampler(seed=1), max_tokens=20)
     pieces = list(chat.ask("Hi"))
@@ -166,8 +182,13 @@ def test_lines_are_messages(run: Run, model: Model) -> None:
         (["--chat", "--json"], "--json needs a PROMPT"),
         (["a", "--logit-bias", "x"], "--logit-bias is 'x'"),
         (["a", "--ban", "999"], "999"),
-        (["a", "--temperature", "-1"], "temperature is -1.0"),
-        (["a", "--think", "--format", "world"], "'world' knows none"),
+        (["a", "--temperature", "-1"], "--temperature is -1.0"),
+        (["a", "--top-p", "2"], "rookery: --top-p is 2.0, expected"),
+        (["a", "--threads", "-1"], "rookery: --threads=-1"),
+        (["a", "--stop", ""], "--stop is empty"),
+        (["a", "--think", "--format", "world"], "--think: the prompt format 'world' knows none; "),
+        (["a", "--effort", "low", "--format", "world"], "--effort low: the prompt format 'world' knows none; "),
+        (["a", "--think", "--format", "world"], "choose --format g1"),
         (["a", "--state", __file__], "test_run_command.py"),
     ],
 )
@@ -177,6 +198,52 @@ def test_errors_are_one_sentence(run: Run, arguments: list[str], message: str) -
     assert err.startswith("rookery: ")
     assert err.count("\n") == 1
     assert message in err
+
+
+@pytest.mark.parametrize("at", [0, 5, 65535, 65536, 200001])
+def test_stdin_that_is_no_text(run: Run, at: int) -> None:
+    class Endless(io.RawIOBase):
+        """Like /dev/urandom, with its first invalid byte at `at`."""
+
+        def __init__(self) -> None:
+            self.count = 0
+
+        def readable(self) -> bool:
+            return True
+
+        def readinto(self, buffer: memoryview) -> int:
+            assert self.count <= at + (1 << 17), "it reads on"
+            buffer[:] = bytes(255 if i == at else 97 for i in range(self.count, self.count + len(buffer)))
+            self.count += len(buffer)
+            return len(buffer)
+
+    code, _, err = run(given=io.BufferedReader(Endless()))
+    assert (code, err) == (1, f"rookery: stdin: not UTF-8 at byte {at}; convert it\n")
+
+
+def test_stdin_that_ends_inside_a_character(run: Run) -> None:
+    raw = io.BytesIO(b"a" * 65535 + "é".encode() + b"\xe6\x97")
+    assert run(given=raw)[2] == "rookery: stdin: not UTF-8 at byte 65537; convert it\n"
+
+
+def test_an_answer_that_ends_at_once_is_explained(
+    scripted: Callable[[str], Model], capsys: pytest.CaptureFixture[str]
+) -> None:
+    hint = "the model ended the text at once (token 0); --ban 0 forbids that\n"
+    assert complete(scripted(""), Request("x"), Output(stats=True)) == 0
+    assert capsys.readouterr().err.endswith(hint)
+    assert answer(Chat(scripted(""), format="world"), "x", Output(stats=True)) == 0
+    assert capsys.readouterr().err.endswith(hint)
+    assert answer(Chat(scripted(""), format="world"), "x", Output()) == 0
+    assert complete(scripted("a"), Request("x"), Output(stats=True)) == 0
+    assert hint not in capsys.readouterr().err
+
+
+def test_statistics_stand_on_a_line_of_their_own(model_path: Path) -> None:
+    code = "import sys; from rookery.cli import main; main()"
+    command = [sys.executable, "-c", code, "run", str(model_path), "Once", "-n", "3", "--ban", "10", "--stats"]
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=True, timeout=60)
+    assert done.stdout.splitlines()[-1].startswith(b"4 prompt tokens, ")
 
 
 def test_no_model(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
@@ -211,4 +278,5 @@ def test_documented_defaults_are_the_samplers() -> None:
         default = getattr(Sampler(), str(option.name), None)
         if isinstance(default, float | int):
             row = next(line for line in page.splitlines() if line.startswith(f"| `{option.opts[0]}`"))
+            assert f"default {default:g}" in str(option.help)
             assert re.search(rf"default {re.escape(f'{default:g}')}[, ]", row), row

@@ -63,7 +63,7 @@ def test_refuses_in_one_sentence(rookery, small, garbage, tmp_path, monkeypatch)
     rookery("bench", small, "--batch", "0").failed("--batch")
     rookery("bench", small, "--threads", "-1").failed("--threads")
     rookery("bench", small, "--repeat", 0).failed("repeat")
-    rookery("bench", small, "--decode-tokens", 0).failed("decode_tokens")
+    rookery("bench", small, "--decode-tokens", 0).failed("--decode-tokens")
     monkeypatch.setattr(peer.importlib.util, "find_spec", lambda _: None)
     rookery("bench", small, "--against", "rwkv").failed("torch", "rookery[peers]")
 

@@ -1,6 +1,7 @@
 """The frame: a lazy table of commands, light to start, errors in one sentence, documentation that is complete."""
 
 import importlib
+import os
 import re
 import subprocess
 import sys
@@ -88,3 +89,51 @@ def test_errors_of_the_system_are_sentences(monkeypatch, capsys, error, sentence
         main()
     assert exit.value.code == 1
     assert capsys.readouterr().err == sentence
+
+
+def test_ctrl_c_ends_any_command_with_130(monkeypatch, rookery, small):
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("rookery.cli.perplexity.load_model", lambda *_, **__: interrupted())
+    run = rookery("perplexity", small, stdin=b"text")
+    assert (run.code, run.out, run.err) == (130, "", "rookery: interrupted\n")
+
+
+def test_a_missing_text_is_an_error_like_any_other(rookery, small, tmp_path):
+    rookery("perplexity", small, tmp_path / "absent").failed("absent: No such file")
+
+
+MAIN = "import sys; from rookery.cli import main; main()"
+
+
+def test_characters_that_stdout_lacks_are_escaped():
+    command = [sys.executable, "-c", MAIN, "tokenize", "日本"]
+    done = subprocess.run(
+        command, env=os.environ | {"PYTHONIOENCODING": "latin-1"}, capture_output=True, check=True, timeout=60
+    )
+    assert rb"\u65e5" in done.stdout
+
+
+@pytest.mark.parametrize("closed", [">&-", "<&-", "<&- >&-", "2>&-", "<&- >&- 2>&-"])
+def test_closed_streams_are_like_no_terminal(small, closed):
+    command = f'"{sys.executable}" -c "{MAIN}" run "{small}" hi -n 2 --temperature 0 {closed}'
+    done = subprocess.run(["sh", "-c", command], capture_output=True, check=False, timeout=60)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+@pytest.mark.parametrize(("variables", "coloured"), [({}, True), ({"NO_COLOR": "1"}, False), ({"TERM": "dumb"}, False)])
+def test_colours_may_be_switched_off(monkeypatch, rookery, small, variables, coloured):
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr("click._compat._default_text_stdout", lambda: sys.stdout)
+    monkeypatch.setattr("click._compat.isatty", lambda _: True)
+    assert ("\x1b[" in rookery("show", small).out) == coloured
+
+
+def test_only_the_wrong_option_is_named(rookery, small):
+    for option, value in (("--context", 1), ("--chunk", 0)):
+        run = rookery("perplexity", small, option, value, stdin=b"text")
+        run.failed(f"rookery: {option} is {value}, expected")

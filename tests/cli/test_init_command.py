@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from rookery.formats import open_checkpoint
+from rookery.initialise import released_config
 
 SIZES = ("--layers", 2, "--width", 32, "--vocab", 50)
 
@@ -27,6 +28,19 @@ def test_the_suffix_decides_the_format(rookery, tmp_path, name):
     assert run.code == 0
     assert f"next: rookery show {tmp_path / name}" in run.out
     assert open_checkpoint(tmp_path / name).config.ffn == 40
+
+
+def test_the_next_command_works(rookery, tmp_path):
+    for vocab, command in ((256, "run"), (50, "show")):
+        path = tmp_path / f"{vocab}.pth"
+        sizes = ("--layers", 1, "--width", 16, "--head-size", 8, "--vocab", vocab)
+        run = rookery("init", path, *sizes, "--random")
+        assert f"next: rookery {command} {path}" in run.out
+        assert rookery(*run.out.split("next: rookery ")[1].replace("'", "").split()[:2], "a").code in (0, 2)
+
+
+def test_a_released_size_in_small_letters():
+    assert released_config("7", "0.1b") == released_config("7", "0.1B")
 
 
 def test_equal_seeds_make_equal_models(rookery, tmp_path):
@@ -63,9 +77,10 @@ def test_refuses_in_one_sentence(rookery, tmp_path):
     path = tmp_path / "m.pth"
     rookery("init", path).failed("--layers", "--size")
     rookery("init", path, *SIZES, "--version", "9").failed("'9'")
+    rookery("init", path, *SIZES, "--head-size", 1).failed("--head-size is 1")
     rookery("init", path, "--size", "1T").failed("'1T'", "0.1B")
     rookery("init", path, "--size", "0.1B", "--layers", 3).failed("--size 0.1B")
-    rookery("init", path, *SIZES, "--head-size", 5).failed("head_size 5", "32")
+    rookery("init", path, *SIZES, "--head-size", 5).failed("--head-size 5", "32")
     rookery("init", path, *SIZES, "--head-size", 8, "--dtype", "Q8_0").failed("Q8_0")
     rookery("init", path, *SIZES, "--head-size", 8, "--seed", -1).failed("seed")
     rookery("init", tmp_path / "m.xyz", *SIZES, "--head-size", 8).failed(".xyz")

@@ -31,6 +31,14 @@ def test_runs(example: Path, desk: Path, environment: Mapping[str, str]) -> None
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
+def test_without_arguments_it_says_how_to_call_it(example: Path, environment: Mapping[str, str]) -> None:
+    run = subprocess.run([sys.executable, str(example)], env=environment, capture_output=True, check=False)
+    assert run.returncode == 1
+    assert run.stderr.decode().startswith(f"usage: python examples/{example.name} MODEL")
+    assert run.stderr.count(b"\n") == 1
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
 def test_is_short_and_says_how_to_call_it(example: Path) -> None:
     code = example.read_text(encoding="utf-8")
     assert len(code.splitlines()) < 40

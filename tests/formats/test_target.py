@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -24,15 +25,17 @@ def put(path: Path, data: bytes = b"new") -> None:
         file.write(data)
 
 
-@pytest.fixture
+@contextmanager
 def full_disk() -> Iterator[None]:
-    """No file of this process can become longer than 1000 bytes."""
+    """No file of this process can become longer than 1000 bytes; not even a log, so nothing else may run inside."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
-    signal.signal(signal.SIGXFSZ, ignored)
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, ignored)
 
 
 def test_a_link_stays_and_its_target_is_written(tmp_path: Path) -> None:
@@ -87,10 +90,9 @@ def test_a_long_name_is_written(tmp_path: Path) -> None:
     assert [len(p.name) for p in tmp_path.iterdir()] == [250]
 
 
-@pytest.mark.usefixtures("full_disk")
 @pytest.mark.parametrize("name", NAMES)
 def test_a_full_disk_leaves_nothing(tmp_path: Path, name: str) -> None:
-    with pytest.raises(RookeryError) as caught:
+    with pytest.raises(RookeryError) as caught, full_disk():
         save_checkpoint(checkpoint(CONFIGS["7"]), tmp_path / name)
     assert str(caught.value).startswith(f"{tmp_path / name}: cannot be written (")
     assert str(caught.value).count(str(tmp_path)) == 1

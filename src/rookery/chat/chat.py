@@ -9,7 +9,7 @@ docs/chat.md describes it.
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -44,6 +44,8 @@ class Chat:
     engine:     runs the model, batched with others; by default the caller's thread does.
     state:      where to start: a tuned state, or the state of a text to go on from.
 
+    progress:   called with (tokens read, tokens in all) while a message is read; None at first.
+
     These may be changed between turns, `system` before the first.
     """
 
@@ -66,6 +68,7 @@ class Chat:
         self.think, self.max_tokens = think, max_tokens
         self.turns: list[Turn] = []
         self.stats = ChatStats()
+        self.progress: Callable[[int, int], None] | None = None
         self._start: State | None = model.check_state(state)
         self._current: Generation | None = None
         self._busy = False

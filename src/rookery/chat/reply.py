@@ -76,11 +76,12 @@ class Reply:
         if not self.format.assistant:
             return None
         start = time.perf_counter()
-        generation = self.chat._generate(Request(self.user, max_tokens=0, state=self.before)).result()
+        request = Request(self.user, max_tokens=0, state=self.before, progress=self.chat.progress)
+        generation = self.chat._generate(request).result()
         self.chat.stats.prompt_s += time.perf_counter() - start
+        self.chat.stats.prompt += generation.prompt_read
         if generation.finish == "cancelled":
             return "cancelled"
-        self.chat.stats.prompt += len(self.user)
         self.middle = generation.state
         return None
 
@@ -96,16 +97,22 @@ class Reply:
         chat, old = self.chat, self.generation
         state = old.state if old is not None else self.middle or self.before
         left = chat.max_tokens - (len(old.tokens) if old is not None else 0)
-        start = time.perf_counter()
-        self.generation = chat._generate(
-            Request(prompt, chat._sampler(self.attempt), left, stop, late=late, gate=gate, state=state)
+        report = chat.progress if prompt is self.user else None
+        request = Request(
+            prompt, chat._sampler(self.attempt), left, stop, late=late, gate=gate, state=state, progress=report
         )
+        start = first = time.perf_counter()
+        self.generation = chat._generate(request)
         try:
             for piece in self.generation:
+                if prompt is self.user and first == start:
+                    first = time.perf_counter()  # until then the message was read
                 yield from self._pieces(self.splitter.feed(piece.text))
         finally:
+            chat.stats.prompt += self.generation.prompt_read
+            chat.stats.prompt_s += first - start
             chat.stats.generated += len(self.generation.tokens)
-            chat.stats.generated_s += time.perf_counter() - start
+            chat.stats.generated_s += time.perf_counter() - first
 
     def _silent(self) -> bool:
         """Whether a blank line ended the turn before anything was answered."""

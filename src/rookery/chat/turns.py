@@ -67,7 +67,8 @@ class Turn:
 class ChatStats:
     """Tokens and seconds spent by a `Chat` object so far.
 
-    prompt: tokens read of what the user said.  generated: tokens chosen, reasoning included.
+    prompt: tokens read that the model did not write: what the user said, and what leads to a reply.
+    generated: tokens chosen, reasoning included.
     reread: tokens of answers read once more without their reasoning.
     """
 

@@ -8,13 +8,17 @@ a progress bar, JSON output, one-sentence errors) is in `common`.
 from __future__ import annotations
 
 import importlib
-from typing import NoReturn
+import io
+import os
+import re
+import sys
+from typing import Any, NoReturn
 
 import click
 
 from rookery import __version__
 from rookery.cli.printable import printable
-from rookery.errors import RookeryError
+from rookery.errors import RookeryError, SettingsError
 
 __all__ = ["COMMANDS", "main"]
 
@@ -31,6 +35,8 @@ COMMANDS = {
     "doctor": ("rookery.cli.doctor", "Check this installation and machine."),
 }
 
+INTERRUPTED = 130  # exit code: 128 + SIGINT
+
 
 class Group(click.Group):
     """Knows its commands by name and imports the one that is used."""
@@ -43,6 +49,18 @@ class Group(click.Group):
             return None
         command: click.Command = importlib.import_module(COMMANDS[name][0]).command
         return command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
+            ctx.color = False
+        try:
+            return super().invoke(ctx)
+        except SettingsError as error:
+            command = self.get_command(ctx, ctx.invoked_subcommand or "")
+            raise SettingsError(_as_typed(str(error), command)) from None
+        except KeyboardInterrupt:
+            click.echo("rookery: interrupted", err=True)
+            raise SystemExit(INTERRUPTED) from None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
@@ -57,6 +75,7 @@ def cli() -> None:
 
 def main() -> None:
     """The `rookery` command.  Errors of ours and of the system become one sentence on stderr and exit code 1."""
+    _mend_streams()
     try:
         cli.main(standalone_mode=True)
     except RookeryError as error:
@@ -68,6 +87,25 @@ def main() -> None:
         _fail(f"{where}{error.strerror or error}")
     except MemoryError:
         _fail("not enough memory; close other programs, or use a smaller model")
+
+
+def _as_typed(sentence: str, command: click.Command | None) -> str:
+    """A sentence about `top_p`, as about `--top-p`: the option that was typed."""
+    typed = {p.name: max(p.opts, key=len) for p in command.params if isinstance(p, click.Option)} if command else {}
+    found = re.match(r"(?:a token id in )?(\w+)(?= is |=| lists | \d)", sentence)
+    if found is None or found[1] not in typed:
+        return sentence
+    return sentence[: found.start(1)] + typed[found[1]] + sentence[found.end(1) :]
+
+
+def _mend_streams() -> None:
+    """Closed streams (`>&-`) are like /dev/null; what an encoding lacks is written as \\u65e5."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115  as long as the process
+        elif mode == "w" and isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _fail(sentence: str) -> NoReturn:

@@ -74,7 +74,7 @@ def _run(path: Path, threads: int, settings: Settings, profile: bool, against: s
     before = resident_bytes()
     model, seconds = load_timed(path, threads)
     result: dict[str, Any] = {
-        "model": repr(model),
+        "model": str(model),
         "threads": model.executor.threads,
         "kernels": getattr(model.executor, "table", None),
         "load_s": seconds,

@@ -19,6 +19,7 @@ __all__ = ["json_option", "load_model", "model_options", "print_json", "progress
 
 SHOW_AFTER_S = 2.0  # a bar that would be gone at once only flickers
 
+_EXECUTOR = "What runs it: native (the default), or numpy: float64 and slow, the oracle."
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
 
 
@@ -27,7 +28,7 @@ def model_options(command: Callable[..., Any]) -> Callable[..., Any]:
     options = (
         click.option("--threads", type=int, default=0, help="Threads; default: all processors this process may use."),
         click.option("--tokenizer", metavar="PATH", help="Vocabulary file; default: the model's own, else by size."),
-        click.option("--executor", type=click.Choice(["native", "numpy"]), default="native", help="What runs it."),
+        click.option("--executor", type=click.Choice(["native", "numpy"]), default="native", help=_EXECUTOR),
         click.option("--group-norm-eps", type=float, help="For v5 and later; default 64e-5."),
     )
     for option in reversed(options):
@@ -58,7 +59,10 @@ def load_model(
 
 @contextmanager
 def progress(what: str) -> Iterator[Callable[[int, int], None]]:
-    """A bar on stderr that appears when the work lasts over two seconds; call what it yields with (done, total)."""
+    """A bar on stderr that appears when the work lasts over two seconds; call what it yields with (done, total).
+
+    It is gone as soon as all is done.
+    """
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
@@ -71,10 +75,13 @@ def progress(what: str) -> Iterator[Callable[[int, int], None]]:
 
     def report(done: int, total: int) -> None:
         nonlocal shown
-        if not shown and console.is_terminal and time.monotonic() - start > SHOW_AFTER_S:
+        if not shown and done < total and console.is_terminal and time.monotonic() - start > SHOW_AFTER_S:
             shown = True
             bar.start()
         bar.update(task, completed=done, total=total)
+        if shown and done >= total:
+            shown = False
+            bar.stop()
 
     try:
         yield report

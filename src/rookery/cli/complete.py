@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import click
 
 from rookery.chat import Chat
-from rookery.cli.common import print_json
+from rookery.cli import INTERRUPTED
+from rookery.cli.common import print_json, progress
 from rookery.cli.interrupts import cancelled_by_interrupt
 from rookery.cli.screen import Screen
+from rookery.cli.tables import counted
 from rookery.engine import generate
 from rookery.generation import Generation, Piece, Request
 from rookery.model import Model
 
 __all__ = ["Output", "answer", "complete"]
-
-INTERRUPTED = 130  # exit code: 128 + SIGINT
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,11 @@ class Clock:
 
 def complete(model: Model, request: Request, output: Output) -> int:
     """Continue a text; returns the exit code."""
+    with progress("Reading") as report:
+        return _complete(model, replace(request, progress=report), output)
+
+
+def _complete(model: Model, request: Request, output: Output) -> int:
     clock = Clock()
     generation = generate(model, request)
     if output.echo and not output.as_json:
@@ -65,8 +72,9 @@ def complete(model: Model, request: Request, output: Output) -> int:
         for piece in clock.watch(iter(generation)):
             if not output.as_json and piece.text:
                 click.echo(piece.text, nl=False)
-    timings = clock.timings(generation.prompt_tokens, len(generation.tokens))
+    timings = clock.timings(generation.prompt_read, len(generation.tokens))
     _close(output, lambda: _described(generation, request, output, timings))
+    _explain(output, generation.stop is not None and generation.stop.token == 0 and len(generation.tokens) == 1)
     if output.save_state is not None and generation.state is not None:
         generation.state.save(output.save_state)
     return INTERRUPTED if interrupted() else 0
@@ -77,7 +85,7 @@ def _described(generation: Generation, request: Request, output: Output, timings
         "text": (str(request.prompt) if output.echo else "") + generation.text,
         "tokens": generation.tokens,
         "finish": generation.finish,
-        "prompt_tokens": generation.prompt_tokens,
+        "prompt_tokens": generation.prompt_read,
         "generated_tokens": len(generation.tokens),
         "seed": generation.seed,
         "timings": timings,
@@ -86,13 +94,14 @@ def _described(generation: Generation, request: Request, output: Output, timings
 
 def answer(chat: Chat, prompt: str, output: Output) -> int:
     """One turn of a conversation; returns the exit code."""
-    with cancelled_by_interrupt(chat.cancel) as interrupted:
+    with progress("Reading") as chat.progress, cancelled_by_interrupt(chat.cancel) as interrupted:
         if output.as_json:
             for _ in chat.ask(prompt):
                 pass
         else:
             Screen().reply(chat.ask(prompt))
     _close(output, lambda: _described_turn(chat), newline=False)
+    _explain(output, chat.stats.generated == 1 and chat.turns[-1].finish == "stop" and not chat.turns[-1].answer)
     if output.save_state is not None:
         chat.save(output.save_state)
     return INTERRUPTED if interrupted() else 0
@@ -120,13 +129,27 @@ def _close(output: Output, describe: Callable[[], dict[str, Any]], *, newline: b
     """The end of the text, and what was asked for beside it."""
     if output.as_json:
         print_json(describe())
-    elif newline and Screen().terminal:
+    elif newline and (Screen().terminal or (output.stats and _together())):
         click.echo()
     if output.stats:
         said = describe()
         times = said["timings"]
         click.echo(
-            f"{said['prompt_tokens']} prompt tokens, {times['prompt_tokens_per_s']:.1f} tokens/s; "
+            f"{counted(said['prompt_tokens'], 'prompt token')}, {times['prompt_tokens_per_s']:.1f} tokens/s; "
             f"{said['generated_tokens']} generated, {times['tokens_per_s']:.1f} tokens/s; {said['finish']}",
             err=True,
         )
+
+
+def _explain(output: Output, ended_at_once: bool) -> None:
+    """Why there is nothing to see."""
+    if ended_at_once and (output.stats or Screen().terminal):
+        click.echo("the model ended the text at once (token 0); --ban 0 forbids that", err=True)
+
+
+def _together() -> bool:
+    """Whether text and statistics go to the same file, where they would run together."""
+    try:
+        return os.path.sameopenfile(sys.stdout.fileno(), sys.stderr.fileno())
+    except (OSError, ValueError):
+        return False

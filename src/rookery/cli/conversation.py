@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import Any
 
 from rookery.chat import Chat, ChatPiece
+from rookery.cli.common import progress
 from rookery.cli.interrupts import cancelled_by_interrupt
 from rookery.cli.lines import Lines, read_message
 from rookery.cli.sampler_options import changed, described
 from rookery.cli.screen import Screen
+from rookery.cli.tables import counted
 from rookery.errors import RookeryError, SettingsError
 
 __all__ = ["Conversation"]
 
 MAIN = "main"
+SWITCHES = ("think", "nothink", "fold", "unfold")
 
 
 class Conversation:
@@ -50,10 +54,10 @@ class Conversation:
     def take(self, text: str) -> None:
         """A message or a command.  What goes wrong is told, and the conversation goes on."""
         try:
-            if text.startswith("/"):
+            if text.startswith("/") and not text.startswith("//"):
                 self._command(text)
             elif text.strip():
-                self._ask(text)
+                self._ask(text.removeprefix("/") if text.startswith("//") else text)
         except (RookeryError, OSError) as error:
             self.screen.complain(error)
         except KeyboardInterrupt:
@@ -66,13 +70,15 @@ class Conversation:
             self.screen.say("(the message had not been read to the end, it is taken back)")
 
     def _reply(self, pieces: Iterable[ChatPiece]) -> None:
-        with cancelled_by_interrupt(self.chat.cancel):
+        with progress("Reading") as self.chat.progress, cancelled_by_interrupt(self.chat.cancel):
             self.screen.reply(pieces)
 
     def _command(self, text: str) -> None:
         name, _, rest = text[1:].partition(" ")
         if name not in COMMANDS:
-            raise SettingsError(f"no command /{name}; /help lists them")
+            raise SettingsError(f"no command /{name}; /help lists them, // sends a message that begins with /")
+        if rest.strip() and not COMMANDS[name][1]:
+            raise SettingsError(f"/{name} takes nothing after it, got {rest.strip()[:60]!r}")
         COMMANDS[name][0](self, rest.strip())
 
     # ------------------------------------------------------------ commands
@@ -81,29 +87,49 @@ class Conversation:
         for name, (_method, arguments, text) in COMMANDS.items():
             self.screen.say(f"/{name} {arguments}".ljust(24) + text)
         self.screen.say('Alt-Enter or a final \\ goes on in a new line; """ begins and ends a longer text.')
+        self.screen.say("//text sends a message that begins with a slash.")
 
     def set(self, rest: str) -> None:
         name, _, value = rest.partition(" ")
-        chat, value = self.chat, value.strip()
-        if not name:
-            self._settings()
-        elif name in ("think", "nothink"):
-            think = False if name == "nothink" else value or True
-            chat.format.mode(think)
-            chat.think = think
-        elif name in ("fold", "unfold"):
-            self.screen.folded = name == "fold"
-        elif name in ("max_tokens", "max-tokens"):
-            chat.max_tokens = _count(name, value)
-        else:
-            chat.sampler = changed(chat.sampler, name, value)
+        key, value = name.removeprefix("--").replace("-", "_"), value.strip()
+        if key in SWITCHES:
+            key = self._switch(key, value)
+        elif value:
+            self._change(key, value)
+        settings = self._settings()
+        if key and key not in settings:
+            raise _unknown(name, self)
+        for known in [key] if key else settings:
+            self.screen.say(f"{known:<20}{settings[known]}")
 
-    def _settings(self) -> None:
+    def _switch(self, key: str, value: str) -> str:
+        """Turn something on or off; returns the setting that says so."""
+        if value and key != "think":
+            raise SettingsError(f"/set {key} takes nothing after it, got {value[:60]!r}")
+        if key in ("fold", "unfold"):
+            self.screen.folded = key == "fold"
+            return "fold"
+        think = False if key == "nothink" else value or True
+        self.chat.format.mode(think)
+        self.chat.think = think
+        return "think"
+
+    def _change(self, key: str, value: str) -> None:
+        chat = self.chat
+        if key == "max_tokens":
+            chat.max_tokens = _count(key, value)
+        elif key in dict(described(chat.sampler)):
+            chat.sampler = changed(chat.sampler, key, value)
+        elif key == "format":
+            raise SettingsError("the format is chosen at the start: rookery run MODEL --format NAME")
+
+    def _settings(self) -> dict[str, Any]:
+        """Every setting by name, as it is."""
         chat = self.chat
         think = chat.format.default if chat.think is None else chat.think
-        shown = [("format", chat.format.name), ("think", think), ("max_tokens", chat.max_tokens)]
-        for name, value in [*shown, *described(chat.sampler)]:
-            self.screen.say(f"{name:<20}{value}")
+        said = ("on" if think else "off") if isinstance(think, bool) else think
+        ours = {"format": chat.format.name, "think": said, "fold": "on" if self.screen.folded else "off"}
+        return {**ours, "max_tokens": chat.max_tokens, **dict(described(chat.sampler))}
 
     def save(self, rest: str) -> None:
         self.chat.save(_given("/save", "FILE", rest))
@@ -113,7 +139,7 @@ class Conversation:
         old = self.chat
         options = {"sampler": old.sampler, "max_tokens": old.max_tokens, "engine": old.engine}
         self.chats[self.name] = Chat.load(_given("/load", "FILE", rest), old.model, **options)
-        self.screen.say(f"loaded: {rest}, {len(self.chat.turns)} turns")
+        self.screen.say(f"loaded: {rest}, {counted(len(self.chat.turns), 'turn')}")
 
     def fork(self, rest: str) -> None:
         name = rest or next(str(i) for i in range(1, len(self.chats) + 2) if str(i) not in self.chats)
@@ -128,7 +154,7 @@ class Conversation:
             raise SettingsError(f"no conversation {rest!r}; there are {', '.join(self.chats)}")
         self.name = rest or self.name
         for name, chat in self.chats.items():
-            self.screen.say(f"{'*' if name == self.name else ' '} {name:<12}{len(chat.turns)} turns")
+            self.screen.say(f"{'*' if name == self.name else ' '} {name:<12}{counted(len(chat.turns), 'turn')}")
 
     def undo(self, _: str) -> None:
         turn = self.chat.undo()
@@ -140,9 +166,10 @@ class Conversation:
     def stats(self, _: str) -> None:
         stats, state = self.chat.stats, self.chat.state
         size = state.data.nbytes / 2**20
-        self.screen.say(f"{len(self.chat.turns)} turns, {state.count} tokens in {size:.2f} MiB of state")
+        turns, tokens = counted(len(self.chat.turns), "turn"), counted(state.count, "token")
+        self.screen.say(f"{turns}, {tokens} in {size:.2f} MiB of state")
         self.screen.say(
-            f"read {stats.prompt} tokens in {stats.prompt_s:.2f} s, reread {stats.reread}; "
+            f"read {counted(stats.prompt, 'token')} in {stats.prompt_s:.2f} s, reread {stats.reread}; "
             f"generated {stats.generated} in {stats.generated_s:.2f} s ({stats.tokens_per_s:.1f} tokens/s)"
         )
 
@@ -165,8 +192,8 @@ COMMANDS: dict[str, Command] = {
     "help": (Conversation.help, "", "this list"),
     "set": (
         Conversation.set,
-        "[NAME VALUE]",
-        "think [low|medium|high], nothink, fold, temperature 0.5 ...; alone: show all",
+        "[NAME [VALUE]]",
+        "think [low|medium|high], nothink, fold, unfold, max_tokens 99, temperature 0.5 ...; alone: show all",
     ),
     "system": (Conversation.system, "[TEXT]", "begin again with a system text"),
     "undo": (Conversation.undo, "", "take back the last turn"),
@@ -179,6 +206,11 @@ COMMANDS: dict[str, Command] = {
     "reset": (Conversation.reset, "", "begin again"),
     "quit": (Conversation.quit, "", "leave; so does Ctrl-D"),
 }
+
+
+def _unknown(name: str, talk: Conversation) -> SettingsError:
+    sampling = ", ".join(known for known, _ in described(talk.chat.sampler))
+    return SettingsError(f"no setting {name!r}; known: {sampling}, max_tokens, {', '.join(SWITCHES)}")
 
 
 def _given(command: str, what: str, text: str) -> str:

@@ -12,7 +12,7 @@ from rookery.cli.common import json_option, print_json, progress
 from rookery.cli.printable import printable
 from rookery.cli.space import check_space
 from rookery.cli.tables import human_bytes, human_count
-from rookery.errors import SettingsError
+from rookery.errors import RookeryError, SettingsError
 
 if TYPE_CHECKING:
     from rookery.config import Config
@@ -56,7 +56,7 @@ def command(path: Path, random: bool, seed: int, dtype: str, force: bool, as_jso
     if as_json:
         print_json(about)
         return
-    _print(about, random)
+    _print(about, random and _readable(path))
 
 
 def _config(version: str, size: str | None, **sizes: int | None) -> Config:
@@ -90,7 +90,21 @@ def _about(path: Path, config: Config) -> dict[str, Any]:
     }
 
 
-def _print(about: dict[str, Any], random: bool) -> None:
+def _readable(path: Path) -> bool:
+    """Whether a vocabulary for the model is at hand, so that it can run."""
+    from rookery.formats import open_checkpoint
+    from rookery.tokenizer import tokenizer_for
+
+    checkpoint = open_checkpoint(path)
+    assert checkpoint.config is not None  # open_checkpoint has filled it in
+    try:
+        tokenizer_for(checkpoint.vocabulary, checkpoint.config.vocab)
+    except RookeryError:
+        return False
+    return True
+
+
+def _print(about: dict[str, Any], runs: bool) -> None:
     click.echo(
         f"{printable(about['path'])}: RWKV-{about['version']} {about['bird']}, "
         f"{about['layers']} layers of {about['width']}, "
@@ -98,4 +112,4 @@ def _print(about: dict[str, Any], random: bool) -> None:
         f"{human_bytes(about['file_bytes'])}"
     )
     path = printable(shlex.quote(about["path"]))
-    click.echo(f"next: rookery run {path} 'Once upon a time'" if random else f"next: rookery show {path}")
+    click.echo(f"next: rookery run {path} 'Once upon a time'" if runs else f"next: rookery show {path}")

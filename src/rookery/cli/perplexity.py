@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import click
 
@@ -16,14 +17,14 @@ __all__ = ["command"]
 
 @click.command("perplexity")
 @click.argument("model", type=click.Path(path_type=Path))
-@click.argument("text", type=click.File("rb"), default="-")
+@click.argument("text", type=click.Path(path_type=Path), default="-")
 @click.option("--context", type=int, help="Start afresh every so many tokens; default: never, the state runs through.")
 @click.option("--start-token", default="0", show_default=True, help='Token read before the text, or "none".')
 @click.option("--chunk", type=int, default=64, show_default=True, help="Rows of logits in memory at a time.")
 @model_options
 @json_option
 def command(
-    model: Path, text: BinaryIO, context: int | None, start_token: str, chunk: int, as_json: bool, **options: Any
+    model: Path, text: Path, context: int | None, start_token: str, chunk: int, as_json: bool, **options: Any
 ) -> None:
     """Measure how well MODEL predicts the file TEXT (default: stdin).
 
@@ -32,10 +33,11 @@ def command(
     from rookery.evaluate import perplexity
 
     start = _token(start_token)
+    data = sys.stdin.buffer.read() if str(text) == "-" else text.read_bytes()
     loaded = load_model(str(model), **options)
     begin = time.perf_counter()
     with progress("Reading") as report:
-        found = perplexity(loaded, text.read(), chunk=chunk, context=context, start_token=start, progress=report)
+        found = perplexity(loaded, data, chunk=chunk, context=context, start_token=start, progress=report)
     seconds = time.perf_counter() - begin
     values = {
         "perplexity": found.perplexity,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import codecs
+import io
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -57,6 +59,7 @@ def command(model: Path | None, prompt: str | None, **options: Any) -> None:
         raise SystemExit(code)
 
 
+_CHUNK = 1 << 16  # bytes of stdin read at a time
 _CHAT_ONLY = ("system", "think", "effort", "form")
 _OWN = (*_CHAT_ONLY, "max_tokens", "stop", "state", "save_state", "echo", "stats", "as_json")
 
@@ -83,17 +86,26 @@ def _check(run: dict[str, Any], chatting: bool, prompt: str | None) -> None:
         raise SettingsError(
             "--echo and --stop are for texts, a chat ends by its format; leave them out or add --no-chat"
         )
+    if "" in run["stop"]:
+        raise SettingsError("--stop is empty; give the text that ends the reply, or leave it out")
     if chatting and prompt is None and run["as_json"]:
         raise SettingsError("--json needs a PROMPT; a conversation is not one object")
 
 
 def _piped() -> str:
-    """What comes on stdin, without the line end that shells add."""
-    data = sys.stdin.buffer.read()
-    try:
-        return data.decode().removesuffix("\n")
-    except UnicodeDecodeError as error:
-        raise FormatError(f"stdin: not UTF-8 at byte {error.start}; convert it") from None
+    """What comes on stdin, without the line end that shells add.  Nothing is read beyond the first invalid byte."""
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    text, count, more = io.StringIO(), 0, True
+    while more:
+        begun = len(decoder.getstate()[0])  # bytes of an unfinished character
+        chunk = sys.stdin.buffer.read(_CHUNK)
+        more = bool(chunk)
+        try:
+            text.write(decoder.decode(chunk, final=not more))
+        except UnicodeDecodeError as error:
+            raise FormatError(f"stdin: not UTF-8 at byte {count - begun + error.start}; convert it") from None
+        count += len(chunk)
+    return text.getvalue().removesuffix("\n")
 
 
 def _complete(model: Model, prompt: str, sampler: Any, run: dict[str, Any]) -> int:
@@ -109,7 +121,10 @@ def _complete(model: Model, prompt: str, sampler: Any, run: dict[str, Any]) -> i
 def _chat(model: Model, prompt: str | None, sampler: Any, run: dict[str, Any]) -> int:
     from rookery.cli.complete import Output, answer
 
-    chat = _chat_of(model, sampler, run)
+    try:
+        chat = _chat_of(model, sampler, run)
+    except SettingsError as error:
+        raise SettingsError(_as_typed(str(error), run)) from None
     if prompt is not None:
         return answer(chat, prompt, Output(False, run["as_json"], run["stats"], run["save_state"]))
     _converse(chat, run)
@@ -134,6 +149,13 @@ def _chat_of(model: Model, sampler: Any, run: dict[str, Any]) -> Chat:
     return Chat(model, sampler=sampler, max_tokens=most, state=state, **given)
 
 
+def _as_typed(sentence: str, run: dict[str, Any]) -> str:
+    """What `Chat` says about its arguments, as about options."""
+    think = run["effort"] or run["think"]
+    typed = f"--effort {think}" if run["effort"] else "--think"
+    return sentence.replace(f"think={think!r}", typed).replace('format="g1"', "--format g1")
+
+
 def _converse(chat: Chat, run: dict[str, Any]) -> None:
     from rookery.cli.conversation import Conversation
     from rookery.cli.lines import Lines, PipedLines, TerminalLines
@@ -144,7 +166,7 @@ def _converse(chat: Chat, run: dict[str, Any]) -> None:
     if sys.stdin.isatty():
         import platformdirs
 
-        talk.screen.say(f"{chat.model!r}, prompt format {chat.format.name}; /help lists the commands")
+        talk.screen.say(f"{chat.model}, prompt format {chat.format.name}; /help lists the commands")
         lines = TerminalLines(platformdirs.user_data_path("rookery") / "history")
     else:
         lines = PipedLines(sys.stdin)

@@ -17,18 +17,26 @@ __all__ = ["changed", "described", "sampler_of", "sampler_options"]
 
 # option: (field of the sampler, type, help); the sampler itself is imported when it is needed, which keeps help light
 _OPTIONS: dict[str, tuple[str, Any, str]] = {
-    "--temperature": ("temperature", float, "0 always takes the likeliest token."),
-    "--top-p": ("top_p", float, "Keep the likeliest tokens holding this much probability."),
-    "--top-k": ("top_k", int, "Keep this many of the likeliest tokens."),
-    "--min-p": ("min_p", float, "Keep tokens at least this fraction as likely as the likeliest."),
-    "--typical-p": ("typical_p", float, "Keep the most typical tokens holding this much probability."),
-    "--presence-penalty": ("presence_penalty", float, "Subtracted from the logit of what was generated before."),
-    "--frequency-penalty": ("frequency_penalty", float, "The same, for every time."),
-    "--penalty-decay": ("penalty_decay", float, "What an occurrence still counts one token later."),
-    "--repetition-penalty": ("repetition_penalty", float, "Divides the logits of the last tokens."),
-    "--repeat-last-n": ("repeat_last_n", int, "How many tokens that are."),
+    "--temperature": ("temperature", float, "0 always takes the likeliest token; default 1."),
+    "--top-p": ("top_p", float, "Keep the likeliest tokens holding this much probability; default 0.5."),
+    "--top-k": ("top_k", int, "Keep this many of the likeliest tokens; default 0, off."),
+    "--min-p": ("min_p", float, "Keep tokens at least this fraction as likely as the likeliest; default 0, off."),
+    "--typical-p": ("typical_p", float, "Keep the most typical tokens holding this much probability; default 1, off."),
+    "--presence-penalty": (
+        "presence_penalty",
+        float,
+        "Subtracted from logits of what was generated before; default 0.",
+    ),
+    "--frequency-penalty": ("frequency_penalty", float, "The same, for every time; default 0."),
+    "--penalty-decay": ("penalty_decay", float, "What an occurrence still counts one token later; default 0.996."),
+    "--repetition-penalty": ("repetition_penalty", float, "Divides the logits of the last tokens; default 1, off."),
+    "--repeat-last-n": ("repeat_last_n", int, "How many tokens that are; default 64."),
     "--seed": ("seed", int, "Repeats a generation."),
-    "--order": ("order", click.Choice(["rwkv", "usual"]), "Temperature after the filters (rwkv) or before."),
+    "--order": (
+        "order",
+        click.Choice(["rwkv", "usual"]),
+        "Temperature after the filters (rwkv, default) or before.",
+    ),
 }
 
 

@@ -9,7 +9,7 @@ import click
 
 from rookery.cli.printable import printable
 
-__all__ = ["human_bytes", "human_count", "print_facts", "print_table"]
+__all__ = ["counted", "human_bytes", "human_count", "print_facts", "print_table"]
 
 
 def print_facts(facts: Iterable[tuple[str, Any]]) -> None:
@@ -46,6 +46,11 @@ def human_count(number: float) -> str:
             return f"{number:.3g}{unit}"
         number /= 1000
     return f"{number:.3g} B"
+
+
+def counted(number: int, thing: str) -> str:
+    """1 turn, 2 turns."""
+    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
 
 
 def _line(cells: Sequence[str], widths: Sequence[int], right: Sequence[bool]) -> str:

@@ -68,8 +68,10 @@ def perplexity(
               token out.  Training separates documents by token 0.
     progress: called with (tokens done, tokens in all).
     """
-    if chunk < 1 or (context is not None and context < 2):
-        raise SettingsError(f"chunk={chunk}, context={context}: expected at least 1 and at least 2")
+    if chunk < 1:
+        raise SettingsError(f"chunk is {chunk}, expected 1 or more")
+    if context is not None and context < 2:
+        raise SettingsError(f"context is {context}, expected 2 or more: one token is predicted from those before it")
     ids = model.tokenizer.encode(text) if isinstance(text, str | bytes) else list(text)
     lead = [] if start_token is None else [start_token]
     if len(lead) + len(ids) < 2:

@@ -91,6 +91,7 @@ def released_config(version: str, size: str) -> Config:
     sizes = RELEASED.get(version)
     if sizes is None:
         raise SettingsError(f"no released sizes of version {version!r} are known; known: {', '.join(RELEASED)}")
+    size = size.upper()
     if size not in sizes:
         raise SettingsError(f"no released RWKV-{version} of size {size!r} is known; known: {', '.join(sizes)}")
     layers, width = sizes[size]
