@@ -144,10 +144,11 @@ def _print_peer(run: dict[str, Any]) -> None:
     peer, ratios = run["peer"], run["ratios"]
     speeds = {"prefill": ratios["prefill"], "decode": ratios["decode"]}
     speeds |= {f"decode, batch {batch}": ratio for batch, ratio in ratios["batched"].items()}
+    threads = f"{peer['threads']} thread{'s' * (peer['threads'] != 1)}"
     click.echo()
     print_facts(
         [
-            (peer["name"], f"{peer['settings']}, {peer['threads']} threads"),
+            (peer["name"], f"{peer['settings']}; {threads}"),
             *((metric, f"{ratio:.2f} times the speed of {peer['name']} (medians)") for metric, ratio in speeds.items()),
             ("logits", f"differ by {peer['logits_difference']:.1e} of the largest"),
         ]
