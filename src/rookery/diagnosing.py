@@ -22,7 +22,7 @@ __all__ = ["EXTRAS", "Check", "diagnose"]
 # extra: what it is for, and the modules it needs.
 EXTRAS = {
     "pile": ("the tokenizer of the Pile models", ("tokenizers",)),
-    "peers": ("rookery bench --against rwkv", ("torch", "rwkv")),
+    "peers": ("rookery bench --against rwkv or llama.cpp", ("torch", "rwkv", "llama_cpp")),
 }
 _REQUIRED = ("numpy", "click", "rich", "prompt_toolkit", "platformdirs", "pyrwkv-tokenizer")
 

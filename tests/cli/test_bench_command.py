@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from rookery.bench import peer
 from rookery.bench.profiling import layers_of
 from rookery.bench.speed import load_timed
 
@@ -56,7 +55,7 @@ def test_every_op_belongs_to_a_layer(small):
     assert layers[0] == "embedding"
 
 
-def test_refuses_in_one_sentence(rookery, small, garbage, tmp_path, monkeypatch):
+def test_refuses_in_one_sentence(rookery, small, garbage, tmp_path):
     rookery("bench", garbage).failed("garbage.pth")
     rookery("bench", tmp_path / "absent").failed("absent")
     rookery("bench", small, "--batch", "1,x").failed("--batch", "'1,x'")
@@ -64,22 +63,6 @@ def test_refuses_in_one_sentence(rookery, small, garbage, tmp_path, monkeypatch)
     rookery("bench", small, "--threads", "-1").failed("--threads")
     rookery("bench", small, "--repeat", 0).failed("repeat")
     rookery("bench", small, "--decode-tokens", 0).failed("--decode-tokens")
-    monkeypatch.setattr(peer.importlib.util, "find_spec", lambda _: None)
-    rookery("bench", small, "--against", "rwkv").failed("torch", "rookery[peers]")
-
-
-@pytest.mark.peer
-@pytest.mark.parametrize("version", ["4", "7"])
-def test_agrees_with_the_official_package(rookery, tmp_path, version):
-    pytest.importorskip("torch")
-    pytest.importorskip("rwkv")
-    path = tmp_path / "m.pth"
-    rookery("init", path, "--version", version, "--layers", 2, "--width", 128, "--vocab", 300, "--random")
-    (run,) = rookery("bench", path, *FEW, "--threads", 1, "--against", "rwkv", "--json").json["runs"]
-    assert run["peer"]["logits_difference"] < 1e-4
-    assert run["peer"]["threads"] == 1
-    ours, theirs = run["decode"]["median"], run["peer"]["decode"]["median"]
-    assert run["ratios"]["decode"] == pytest.approx(ours / theirs)
 
 
 def test_an_endless_conversation_takes_no_more_memory():
@@ -89,14 +72,3 @@ def test_an_endless_conversation_takes_no_more_memory():
     (row,) = json.loads(done.stdout.splitlines()[-1])
     assert row["tokens"] == 2000
     assert row["resident_end"] - row["resident_start"] <= 1 << 20
-
-
-@pytest.mark.parametrize("dies", ["at once", "later"])
-def test_a_package_that_dies_is_reported(rookery, small, monkeypatch, tmp_path, dies):
-    """A stand-in for the child process."""
-    script = tmp_path / "child.py"
-    script.write_text("print('{}', flush=True); input()\n" * (dies == "later") + "raise SystemExit('it went wrong')\n")
-    monkeypatch.setattr(peer.importlib.util, "find_spec", lambda _: True)
-    start = subprocess.Popen
-    monkeypatch.setattr(subprocess, "Popen", lambda args, **more: start([sys.executable, script], **more))
-    rookery("bench", small, *FEW, "--against", "rwkv").failed("rwkv package stopped: it went wrong")

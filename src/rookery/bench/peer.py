@@ -1,8 +1,8 @@
 """
-The official `rwkv` package, run beside rookery on the same weights.
+Another program, run beside rookery on the same weights.
 
-It lives in a child process: it chooses the RWKV version when it is imported, and brings torch with its own threads.
-The two speak JSON, one line each way.
+It lives in a child process (peer_process.py), which brings its own libraries with their own threads and may choose
+what it is when it is imported.  The two speak JSON, one line each way.  What can be run is in `PEERS`.
 """
 
 from __future__ import annotations
@@ -19,34 +19,43 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from rookery.bench.peer_kinds import PEERS
 from rookery.errors import MissingExtra, RookeryError
-from rookery.formats import Checkpoint, save_checkpoint
+from rookery.formats import Checkpoint
 
-__all__ = ["Peer"]
+__all__ = ["PEERS", "Peer"]
 
 
 class Peer:
-    """`with Peer(checkpoint, threads) as peer:` the package with these weights in float32.
+    """`with Peer("rwkv", checkpoint, threads) as peer:` a program of `PEERS` with these weights.
 
-    prefill, decode: seconds for the tokens, measured over there.  about: versions and settings.
+    about:          versions and settings, as the child tells them.
+    configurations: names of the ways it can run; every measurement is of one of them.
+    prefill, decode, batched: seconds for the tokens, measured over there.
+
+    MissingExtra where it is not installed, UnsupportedError for a model it cannot run, RookeryError when it stops.
     """
 
-    def __init__(self, checkpoint: Checkpoint, threads: int) -> None:
-        missing = [name for name in ("torch", "rwkv") if importlib.util.find_spec(name) is None]
+    def __init__(self, name: str, checkpoint: Checkpoint, threads: int) -> None:
+        self.name = name
+        self._kind = PEERS[name]
+        missing = [module for module in self._kind.modules if importlib.util.find_spec(module) is None]
         if missing:
-            raise MissingExtra(f"comparing with rwkv needs {' and '.join(missing)}: pip install 'rookery[peers]'")
+            raise MissingExtra(f"comparing with {name} needs {' and '.join(missing)}: pip install 'rookery[peers]'")
         self._checkpoint = checkpoint
         self._threads = threads
         self.about: dict[str, Any] = {}
+        self.configurations: list[str] = []
 
     def __enter__(self) -> Peer:
         with ExitStack() as stack:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="rookery-peer-")))
-            save_checkpoint(self._checkpoint, folder / "model.pth", "pth", "F32")
+            model = self._kind.weights(self._checkpoint, folder)
             self._errors = stack.enter_context(open(folder / "errors", "w+b"))
-            self._process = stack.enter_context(self._started(folder / "model.pth"))
+            self._process = stack.enter_context(self._started(model))
             stack.callback(self._process.kill)
             self.about = self._answer()
+            self.configurations = self.about.get("configurations", [""])
             self._open = stack.pop_all()
         return self
 
@@ -56,32 +65,41 @@ class Peer:
         self._open.close()
 
     def _started(self, model: Path) -> subprocess.Popen[str]:
-        assert self._checkpoint.config is not None  # open_checkpoint has filled it in
-        goose = self._checkpoint.config.version == "7"
+        child = [sys.executable, "-m", "rookery.bench.peer_process", self._kind.runner, str(model), str(self._threads)]
         return subprocess.Popen(
-            [sys.executable, "-m", "rookery.bench.peer_process", str(model), str(self._threads)],
+            child,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,
-            env={**os.environ, "RWKV_V7_ON": str(int(goose)), "RWKV_JIT_ON": "1", "RWKV_CUDA_ON": "0"},
+            env={**os.environ, **self._kind.environment(self._checkpoint)},
             text=True,
         )
 
-    def prefill(self, tokens: Sequence[int]) -> float:
-        return float(self._ask("prefill", tokens)["seconds"])
+    @property
+    def batches(self) -> bool:
+        """Whether it generates several sequences together."""
+        return self._kind.batches
 
-    def decode(self, tokens: Sequence[int]) -> float:
-        return float(self._ask("decode", tokens)["seconds"])
+    def prefill(self, configuration: str, tokens: Sequence[int]) -> float:
+        return float(self._ask("prefill", configuration, list(tokens))["seconds"])
 
-    def logits(self, tokens: Sequence[int]) -> list[float]:
+    def decode(self, configuration: str, tokens: Sequence[int]) -> float:
+        """One token after another."""
+        return float(self._ask("decode", configuration, list(tokens))["seconds"])
+
+    def batched(self, configuration: str, tokens: Sequence[int], batch: int) -> float:
+        """`batch` sequences together, each over all the tokens, every one beginning at another place."""
+        return float(self._ask("batched", configuration, list(tokens), batch)["seconds"])
+
+    def logits(self, configuration: str, tokens: Sequence[int]) -> list[float]:
         """After the last token."""
-        logits: list[float] = self._ask("logits", tokens)["logits"]
+        logits: list[float] = self._ask("logits", configuration, list(tokens))["logits"]
         return logits
 
-    def _ask(self, what: str, tokens: Sequence[int]) -> dict[str, Any]:
+    def _ask(self, what: str, configuration: str, *arguments: Any) -> dict[str, Any]:
         assert self._process.stdin is not None
         with suppress(BrokenPipeError):  # _answer says why
-            self._process.stdin.write(json.dumps([what, list(tokens)]) + "\n")
+            self._process.stdin.write(json.dumps([what, configuration, *arguments]) + "\n")
             self._process.stdin.flush()
         return self._answer()
 
@@ -91,6 +109,6 @@ class Peer:
         if not line:
             self._errors.seek(0)
             last = self._errors.read().decode(errors="replace").strip().splitlines()[-1:] or ["no message"]
-            raise RookeryError(f"the rwkv package stopped: {last[0]}")
+            raise RookeryError(f"{self._kind.title} stopped: {last[0]}")
         answer: dict[str, Any] = json.loads(line)
         return answer

@@ -1,61 +1,34 @@
-"""The child process of `rookery.bench.peer`: answers requests with the official `rwkv` package."""
+"""
+The child process of `rookery.bench.peer`: answers requests with a runner.
+
+A runner is a module with `start(path, threads)`, which loads the model and returns what it has to say of itself and
+an object per configuration: methods `prefill`, `decode`, perhaps `batched` (seconds) and `logits`.
+"""
 
 from __future__ import annotations
 
-import importlib.metadata
+import importlib
 import json
 import os
 import sys
 import time
-from typing import Any
 
 __all__ = ["main"]
 
 
-def main(path: str, threads: int) -> None:
-    """Load the model, say what runs it, then answer `[what, tokens]` line by line until stdin ends."""
+def main(runner: str, path: str, threads: int) -> None:
+    """Load the model, say what runs it, then answer lines of `[what, configuration, *arguments]` until stdin ends."""
     answers = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # the package prints while it loads
-    import torch
-
-    torch.set_num_threads(threads)
-    from rwkv.model import RWKV
-
+    os.dup2(2, 1)  # packages print while they load
     start = time.perf_counter()
-    model = RWKV(model=path.removesuffix(".pth"), strategy="cpu fp32")
-    about = {
-        "rwkv": importlib.metadata.version("rwkv"),
-        "torch": torch.__version__,
-        "threads": torch.get_num_threads(),
-        "jit": os.environ.get("RWKV_JIT_ON"),
-        "load_s": time.perf_counter() - start,
-    }
+    about, configurations = importlib.import_module(runner).start(path, threads)
+    about |= {"configurations": list(configurations), "load_s": time.perf_counter() - start}
     print(json.dumps(about), file=answers, flush=True)
     for line in sys.stdin:
-        what, tokens = json.loads(line)
-        with torch.no_grad():
-            print(json.dumps(_ANSWERS[what](model, tokens)), file=answers, flush=True)
+        what, configuration, *arguments = json.loads(line)
+        found = getattr(configurations[configuration], what)(*arguments)
+        print(json.dumps({"logits" if what == "logits" else "seconds": found}), file=answers, flush=True)
 
-
-def _prefill(model: Any, tokens: list[int]) -> dict[str, Any]:
-    start = time.perf_counter()
-    model.forward(tokens, None)
-    return {"seconds": time.perf_counter() - start}
-
-
-def _decode(model: Any, tokens: list[int]) -> dict[str, Any]:
-    state = None
-    start = time.perf_counter()
-    for token in tokens:
-        _, state = model.forward([token], state)
-    return {"seconds": time.perf_counter() - start}
-
-
-def _logits(model: Any, tokens: list[int]) -> dict[str, Any]:
-    return {"logits": model.forward(tokens, None)[0].tolist()}
-
-
-_ANSWERS = {"prefill": _prefill, "decode": _decode, "logits": _logits}
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]))
+    main(sys.argv[1], sys.argv[2], int(sys.argv[3]))

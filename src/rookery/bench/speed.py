@@ -8,7 +8,7 @@ median and maximum: other work on the machine then meets all of them alike.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from rookery.bench.against import Comparison
 from rookery.bench.memory import resident_bytes
 from rookery.errors import SettingsError, TokenError
 
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 __all__ = ["Settings", "Spread", "bench", "load_timed", "random_tokens", "read_bandwidth"]
 
 _BANDWIDTH_BYTES = 256 << 20  # larger than any cache this runs on
-_WARM_UP = 3  # calls before anything counts; compilers of other packages need as many
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,27 +72,37 @@ def bench(model: Model, settings: Settings, peer: Peer | None = None) -> dict[st
 
     Speeds are {"min", "median", "max"} over the rounds: "prefill", "decode" (through `Model.forward`), "batched" by
     batch size (all sequences together), and "read_bytes_per_s" of a plain sum over a large float32 array with as
-    many threads.  With a peer also "peer" and "ratios", ours over its medians.
+    many threads.  With a peer also "peer" and "ratios", ours over its medians (see `Comparison.summary`).
     """
-    actions = dict(_actions(model, settings))
     memory = resident_bytes()
     large = np.ones(_BANDWIDTH_BYTES // 4, np.float32)
-    actions["read_bytes_per_s"] = lambda: read_bandwidth(large, model.executor.threads)
     prompt, steps = _tokens(model, settings)
-    if peer is not None:
-        actions["peer prefill"] = lambda: len(prompt) / peer.prefill(prompt)
-        actions["peer decode"] = lambda: len(steps) / peer.decode(steps)
-        for _ in range(_WARM_UP):
-            peer.prefill(prompt[:16])
-            peer.decode(steps[:2])
+    against = Comparison(peer, settings, prompt, steps) if peer is not None else None
+    actions = dict(_interleaved(_actions(model, settings), against))
+    actions["read_bytes_per_s"] = lambda: read_bandwidth(large, model.executor.threads)
+    if against is not None:
+        against.warm_up()
     model.forward(prompt)
     spreads = _rounds(actions, settings.repeat)
     result = _summary(spreads, settings)
     result |= {"memory": memory, "state_bytes": model.initial.data.nbytes}
     result |= _traffic(model, spreads)
-    if peer is not None:
-        result |= _against(spreads)
+    if against is not None:
+        result |= against.summary(spreads)
+        result["peer"]["logits_difference"] = against.logits_difference(model)
     return result
+
+
+def _interleaved(
+    ours: Iterable[tuple[str, Callable[[], float]]], against: Comparison | None
+) -> Iterator[tuple[str, Callable[[], float]]]:
+    """Each measurement, and at once the same of the peer: what else the machine does then meets both."""
+    theirs = list(against.actions()) if against is not None else []
+    for name, action in ours:
+        yield name, action
+        for metric, own_name, their_action in theirs:
+            if metric == name:
+                yield own_name, their_action
 
 
 def _rounds(actions: dict[str, Callable[[], float]], repeat: int) -> dict[str, Spread]:
@@ -142,14 +152,6 @@ def _traffic(model: Model, spreads: dict[str, Spread]) -> dict[str, Any]:
         return {}
     nbytes = packed + 2 * model.initial.data.nbytes
     return {"bytes_per_token": nbytes, "decode_bytes_per_s": nbytes * spreads["decode"].median}
-
-
-def _against(spreads: dict[str, Spread]) -> dict[str, Any]:
-    both = ("prefill", "decode")
-    return {
-        "peer": {name: spreads[f"peer {name}"].summary() for name in both},
-        "ratios": {name: spreads[name].median / spreads[f"peer {name}"].median for name in both},
-    }
 
 
 def read_bandwidth(large: np.ndarray, threads: int) -> float:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +15,6 @@ from rookery.errors import SettingsError
 
 if TYPE_CHECKING:
     from rookery.bench.speed import Settings
-    from rookery.model import Model
 
 __all__ = ["command"]
 
@@ -26,7 +27,7 @@ __all__ = ["command"]
 @click.option("--threads", default="0", help="Numbers of threads to measure, comma-separated; default: all.")
 @click.option("--repeat", type=int, default=3, show_default=True, help="Rounds; minimum, median, maximum are shown.")
 @click.option("--profile", is_flag=True, help="Show where the time of a generated token goes, by op and by layer.")
-@click.option("--against", type=click.Choice(["rwkv"]), help="Measure that package too, on the same weights in F32.")
+@click.option("--against", type=click.Choice(["rwkv", "llama.cpp"]), help="Measure that too, on the same weights.")
 @json_option
 def command(
     model: Path,
@@ -78,27 +79,17 @@ def _run(path: Path, threads: int, settings: Settings, profile: bool, against: s
         "threads": model.executor.threads,
         "kernels": getattr(model.executor, "table", None),
         "load_s": seconds,
+        "load_average": list(os.getloadavg()) if hasattr(os, "getloadavg") else None,
         "memory_before": before,
     }
     with ExitStack() as stack:
-        peer = stack.enter_context(Peer(model.checkpoint, model.executor.threads)) if against else None
+        peer = stack.enter_context(Peer(against, model.checkpoint, model.executor.threads)) if against else None
         result |= bench(model, settings, peer)
-        if peer is not None:
-            result["peer"] |= peer.about | {"logits_difference": _logits_difference(model, peer)}
     if profile:
         from rookery.bench.profiling import profile as profiled
 
         result["profile"] = profiled(model, random_tokens(model.config.vocab, settings.decode_tokens))
     return result
-
-
-def _logits_difference(model: Model, peer: Any) -> float:
-    """The largest difference of logits after a few tokens, relative to their largest: both must compute the same."""
-    import numpy as np
-
-    tokens = [i % model.config.vocab for i in range(1, 20)]
-    ours, theirs = model.forward(tokens)[0], np.asarray(peer.logits(tokens))
-    return float(np.max(np.abs(ours - theirs)) / np.max(np.abs(theirs)))
 
 
 def _print(run: dict[str, Any]) -> None:
@@ -108,6 +99,7 @@ def _print(run: dict[str, Any]) -> None:
         [
             ("model", run["model"]),
             ("threads", f"{run['threads']}, {run['kernels']} kernels"),
+            ("machine's load", f"{run['load_average'][0]:.1f} (average of a minute)" if run["load_average"] else ""),
             ("loaded in", f"{run['load_s']:.2f} s"),
             (
                 "resident",
@@ -126,29 +118,38 @@ def _print(run: dict[str, Any]) -> None:
     click.echo()
 
 
-def _rows(run: dict[str, Any]) -> Any:
+def _rows(run: dict[str, Any]) -> Iterator[tuple[str, ...]]:
     yield _row("prefill", run["prefill"])
     yield _row("decode", run["decode"])
     for batch, spread in run["batched"].items():
         yield _row(f"decode, batch {batch}", spread)
     if "ratios" in run:
-        yield _row("rwkv prefill", run["peer"]["prefill"])
-        yield _row("rwkv decode", run["peer"]["decode"])
+        yield from _peer_rows(run["peer"])
     yield _row("numpy sum", run["read_bytes_per_s"], 1e9, "GB/s")
 
 
-def _row(name: str, spread: dict[str, float], scale: float = 1, unit: str = "tokens/s") -> tuple[str, ...]:
+def _peer_rows(peer: dict[str, Any]) -> Iterator[tuple[str, ...]]:
+    spreads = {"prefill": peer["prefill"], "decode": peer["decode"]}
+    spreads |= {f"decode, batch {batch}": spread for batch, spread in peer["batched"].items()}
+    for metric, spread in spreads.items():
+        which = f" ({spread['configuration']})" if "configuration" in spread else ""
+        yield _row(f"{peer['name']} {metric}{which}", spread)
+
+
+def _row(name: str, spread: dict[str, Any], scale: float = 1, unit: str = "tokens/s") -> tuple[str, ...]:
     return (name, *(f"{spread[key] / scale:.1f}" for key in ("min", "median", "max")), unit)
 
 
 def _print_peer(run: dict[str, Any]) -> None:
     peer, ratios = run["peer"], run["ratios"]
+    speeds = {"prefill": ratios["prefill"], "decode": ratios["decode"]}
+    speeds |= {f"decode, batch {batch}": ratio for batch, ratio in ratios["batched"].items()}
+    threads = f"{peer['threads']} thread{'s' * (peer['threads'] != 1)}"
     click.echo()
     print_facts(
         [
-            ("rwkv", f"{peer['rwkv']} with torch {peer['torch']}, F32, {peer['threads']} threads, the same weights"),
-            ("prefill", f"{ratios['prefill']:.2f} times the speed of rwkv (medians)"),
-            ("decode", f"{ratios['decode']:.2f} times the speed of rwkv (medians)"),
+            (peer["name"], f"{peer['settings']}; {threads}"),
+            *((metric, f"{ratio:.2f} times the speed of {peer['name']} (medians)") for metric, ratio in speeds.items()),
             ("logits", f"differ by {peer['logits_difference']:.1e} of the largest"),
         ]
     )
