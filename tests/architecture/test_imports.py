@@ -43,7 +43,7 @@ GUESTS = {
     "torch": "running",
     "rwkv": "running",
     "safetensors": "running",
-    "llama_cpp": "running",
+    "llama_cpp": "loading",  # in bench.peer_llama alone, which only the peer's own process loads
 }
 PEER = "bench.peer_process"  # a process of its own, to compare with
 STANDARD = sys.stdlib_module_names | {"__future__"}
