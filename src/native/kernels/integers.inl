@@ -156,6 +156,16 @@ struct IsUnfolded<Unfolded<F>> {
 
 // ---------------------------------------------------------------- products
 
+// How far ahead of its use a weight is asked for.  Without this a thread that does more than add gets half of what the
+// memory can deliver.
+constexpr int kAhead = 8192;
+
+template <int BYTES>
+inline void ask_for(const uint8_t* p) {
+#pragma GCC unroll 20
+  for (int i = 0; i < BYTES; i += 64) __builtin_prefetch(p + i);  // past the end is allowed: a hint reads nothing
+}
+
 // Adds `units` units of a group to acc[T][32] for the rows [R, R + kRowVectors * W).
 template <class F, int T>
 inline void rows_int(const uint8_t* p, const Inputs<T>* x, int units, float* acc, int row) {
@@ -174,6 +184,8 @@ inline void rows_int(const uint8_t* p, const Inputs<T>* x, int units, float* acc
       F::scales(p, unfolded, unfolded + F::kRuns * kGroup);
     const float* min = scale + F::kRuns * kGroup;
     for (int b = 0; b < F::kSpan / 32; ++b, ++x) {
+      constexpr int kBlockBytes = F::kBytes * 32 / F::kSpan;
+      if constexpr (!IsUnfolded<F>::value) ask_for<kBlockBytes>(p + b * kBlockBytes + kAhead);
       constexpr int kParts = F::kRuns * 32 / F::kSpan;  // runs in 32 inputs: 1 or 2
 #pragma GCC unroll 2
       for (int part = 0; part < kParts; ++part) {
@@ -315,6 +327,7 @@ void linear_int(const Mat& w, const uint8_t* x, float* y, size_t ldy, int count,
     } else {
       for (int u = 0; u < units; ++u) {
         unfold<F>(p + size_t(u) * F::kBytes, unit);
+        ask_for<F::kBytes>(p + size_t(u + 1) * F::kBytes);
         for_int_tiles(count, IntTiles<Unfolded<F>>{unit, x, blocks, u * F::kSpan / 32, 1, acc});
       }
     }
