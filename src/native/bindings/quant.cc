@@ -1,10 +1,15 @@
 #include <nanobind/ndarray.h>
+#include <nanobind/stl/optional.h>
 
+#include <algorithm>
+#include <optional>
 #include <stdexcept>
 #include <string>
 
 #include "bindings.h"
+#include "encode.h"
 #include "quant.h"
+#include "threads.h"
 
 namespace nb = nanobind;
 using namespace rookery;
@@ -36,9 +41,51 @@ Floats decode_rows(int id, Bytes rows, int n) {
   return Floats(out, {count, width}, owner);
 }
 
+using Rows = nb::ndarray<const float, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
+using Importance = nb::ndarray<const float, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+using Stored = nb::ndarray<nb::numpy, uint8_t, nb::ndim<2>>;
+
+Format checked_target(int id, const Rows& rows, const std::optional<Importance>& importance) {
+  const Format format = static_cast<Format>(id);
+  const std::string name = "weight format " + std::to_string(id);
+  if (!can_encode(format)) throw std::invalid_argument("encode_rows: " + name + " has no encoder here");
+  if (rows.shape(1) % static_cast<size_t>(block_size(format)))
+    throw std::invalid_argument("encode_rows: rows of " + std::to_string(rows.shape(1)) + " numbers are no whole blocks of " + name);
+  if (!all_finite(rows.data(), rows.size())) throw std::overflow_error("encode_rows: a row holds NaN or infinity");
+  if (!importance) return format;
+  if (importance->size() != rows.shape(1))
+    throw std::invalid_argument("encode_rows: " + std::to_string(importance->size()) + " importances for " +
+                                std::to_string(rows.shape(1)) + " columns");
+  const float* first = importance->data();
+  if (!all_finite(first, importance->size()) || std::any_of(first, first + importance->size(), [](float x) { return x < 0; }))
+    throw std::invalid_argument("encode_rows: importances must be finite and not negative");
+  return format;
+}
+
+Stored encode_rows(int id, Rows rows, std::optional<Importance> importance, int threads) {
+  const Format format = checked_target(id, rows, importance);
+  const size_t count = rows.shape(0), width = rows.shape(1), bytes = row_bytes(format, width);
+  uint8_t* out = new uint8_t[count * bytes];
+  nb::capsule owner(out, [](void* p) noexcept { delete[] static_cast<uint8_t*>(p); });
+  const float* weights = importance ? importance->data() : nullptr;
+  {
+    nb::gil_scoped_release released;
+    Threads pool(static_cast<int>(std::clamp<size_t>(threads, 1, std::max<size_t>(count, 1))));
+    pool.run([&](int t) {
+      for (size_t r = static_cast<size_t>(t); r < count; r += static_cast<size_t>(pool.count()))
+        encode_row(format, rows.data() + r * width, weights, out + r * bytes, static_cast<int>(width));
+    });
+  }
+  return Stored(out, {count, bytes}, owner);
+}
+
 }  // namespace
 
 void bind_quant(nb::module_& m) {
   m.def("decode_rows", &decode_rows, nb::arg("format_id"), nb::arg("rows"), nb::arg("n"),
         "Rows of a weight format (uint8, rows x bytes) as float32 (rows, n); format_id as in GGUF files.");
+  m.def("encode_rows", &encode_rows, nb::arg("format_id"), nb::arg("rows"), nb::arg("importance") = nb::none(),
+        nb::arg("threads") = 1,
+        "Rows of floats as a block format (uint8, rows x bytes).  importance: per column, the weight of its squared "
+        "error; None rounds 32-block formats to nearest.");
 }
