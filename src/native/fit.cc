@@ -2,27 +2,31 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 
 namespace rookery {
 namespace {
 
-constexpr int kLanes = 8;           // partial sums, so that sums need no particular vector length
+constexpr int kLanes = 4;           // partial sums, so that results depend on no vector length
 constexpr float kRound = 0x1.8p23f;  // adding and subtracting it rounds to a whole number, ties to even
 
-float total(const float* lanes) {
-  return ((lanes[0] + lanes[1]) + (lanes[2] + lanes[3])) + ((lanes[4] + lanes[5]) + (lanes[6] + lanes[7]));
-}
+using Lanes __attribute__((vector_size(4 * kLanes))) = float;
+
+inline void load(Lanes& v, const float* p) { std::memcpy(&v, p, sizeof(v)); }
+
+inline float total(const Lanes& v) { return (v[0] + v[1]) + (v[2] + v[3]); }
 
 // q = nearest code of x * inverse + start
 void codes_of(const Group& g, float inverse, float start, Codes codes, float* q) {
-  const float low = static_cast<float>(codes.low), high = static_cast<float>(codes.high);
+  const Lanes low = Lanes{} + static_cast<float>(codes.low), high = Lanes{} + static_cast<float>(codes.high);
   for (int i = 0; i < g.n; i += kLanes) {
-    for (int l = 0; l < kLanes; ++l) {
-      float t = g.x[i + l] * inverse + start;
-      t = t > low ? t : low;
-      t = t < high ? t : high;
-      q[i + l] = (t + kRound) - kRound;
-    }
+    Lanes t;
+    load(t, g.x + i);
+    t = t * inverse + start;
+    t = t > low ? t : low;
+    t = t < high ? t : high;
+    t = (t + kRound) - kRound;
+    std::memcpy(q + i, &t, sizeof(t));
   }
 }
 
@@ -98,29 +102,27 @@ float assign(const Group& g, Fit fit, Codes codes, float* q) {
   const float inverse = fit.scale == 0 ? 0 : 1 / fit.scale;
   const bool usable = std::isfinite(inverse);  // a scale below every fp16 leaves all codes at 0
   codes_of(g, usable ? inverse : 0, usable ? -fit.offset * inverse : 0, codes, q);
-  float lanes[kLanes] = {};
+  Lanes sum{}, x, w, code;
   for (int i = 0; i < g.n; i += kLanes) {
-    for (int l = 0; l < kLanes; ++l) {
-      const float e = g.x[i + l] - (fit.scale * q[i + l] + fit.offset);
-      lanes[l] += g.w[i + l] * e * e;
-    }
+    load(x, g.x + i), load(w, g.w + i), load(code, q + i);
+    const Lanes e = x - (fit.scale * code + fit.offset);
+    sum += w * e * e;
   }
-  return total(lanes);
+  return total(sum);
 }
 
 Sums sums_of(const Group& g, const float* q) {
-  float w[kLanes] = {}, x[kLanes] = {}, sq[kLanes] = {}, qq[kLanes] = {}, xq[kLanes] = {};
+  Lanes sw{}, sx{}, sq{}, qq{}, xq{}, x, w, code;
   for (int i = 0; i < g.n; i += kLanes) {
-    for (int l = 0; l < kLanes; ++l) {
-      const float wi = g.w[i + l], wq = wi * q[i + l];
-      w[l] += wi;
-      x[l] += wi * g.x[i + l];
-      sq[l] += wq;
-      qq[l] += wq * q[i + l];
-      xq[l] += wq * g.x[i + l];
-    }
+    load(x, g.x + i), load(w, g.w + i), load(code, q + i);
+    const Lanes wq = w * code;
+    sw += w;
+    sx += w * x;
+    sq += wq;
+    qq += wq * code;
+    xq += wq * x;
   }
-  return {total(w), total(x), total(sq), total(qq), total(xq)};
+  return {total(sw), total(sx), total(sq), total(qq), total(xq)};
 }
 
 Fit solve(const Sums& s, Offset offset) {
