@@ -83,14 +83,12 @@ uint16_t float_to_half(float x) {
 
 void encode_row(Format format, const float* row, const float* importance, uint8_t* out, int n) {
   const int size = block_size(format);
-  const bool nearest = size == 32 && importance == nullptr;
-  for (int at = 0; at < n; at += size, out += block_bytes(format)) {
-    if (nearest) {
-      encode_nearest(format, row + at, out);
-    } else {
-      encode_searched(format, row + at, importance ? importance + at : nullptr, out);
-    }
-  }
+  for (int at = 0; at < n; at += size, out += block_bytes(format))
+    encode_searched(format, row + at, importance ? importance + at : nullptr, out);
+}
+
+void encode_row_nearest(Format format, const float* row, uint8_t* out, int n) {
+  for (int at = 0; at < n; at += 32, out += block_bytes(format)) encode_nearest(format, row + at, out);
 }
 
 }  // namespace rookery

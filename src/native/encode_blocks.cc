@@ -44,16 +44,20 @@ void encode_32(Format format, const Block& block, uint8_t* out) {
   store_simple(format, {std::ldexp(fit.scale, block.power), std::ldexp(fit.offset, block.power)}, whole, out);
 }
 
-// Weights with a mean of 1; all equal where nothing says what counts.
-void normalised(const float* importance, int n, float* w) {
-  float most = 0;
-  for (int j = 0; importance && j < n; j++) most = std::max(most, importance[j]);
-  if (!(most > 0)) {
-    std::fill(w, w + n, 1.0f);
-    return;
-  }
+// Weights for a block whose columns have importances; all equal where none of them counts.
+void weigh(const float* importance, int n, float* w) {
+  const float most = *std::max_element(importance, importance + n);
   // What was never seen still counts a little: codes must not run wild.
-  for (int j = 0; j < n; j++) w[j] = std::max(importance[j] / most, 1e-6f);
+  for (int j = 0; j < n; j++) w[j] = most > 0 ? std::max(importance[j] / most, 1e-6f) : 1.0f;
+}
+
+// Where nothing is known of the columns, large numbers are taken to matter more: trained models put their outliers
+// where inputs are large.  docs/quantization.md has the measurements.
+void weigh_by_size(const float* x, int n, float* w) {
+  float squares = 0;
+  for (int j = 0; j < n; j++) squares += x[j] * x[j];
+  const float floor = 0.3f * std::sqrt(squares / static_cast<float>(n));
+  for (int j = 0; j < n; j++) w[j] = squares > 0 ? std::fabs(x[j]) + floor : 1.0f;
 }
 
 }  // namespace
@@ -91,7 +95,7 @@ void encode_searched(Format format, const float* x, const float* importance, uin
   int power = 0;
   if (peak > 0) std::frexp(peak, &power);
   for (int j = 0; j < n; j++) scaled[j] = std::ldexp(x[j], -power);
-  normalised(importance, n, w);
+  importance ? weigh(importance, n, w) : weigh_by_size(scaled, n, w);
   const Block block = {scaled, w, power};
   if (n == 32) return encode_32(format, block, out);
   format == Format::Q6_K ? encode_q6_k(block, out) : encode_k_affine(format, block, out);

@@ -40,7 +40,9 @@ def restored(tensors: dict[str, Tensor], formats: Mapping[str, Any], path: str) 
         if name not in tensors:
             raise FormatError(f"{what} is listed in {KEY!r} but is not in the file; fetch the file again")
         if not isinstance(format, str) or format not in _BLOCKS:
-            raise UnsupportedError(f"{what} has weight format {str(format)[:40]!r}; expected one of {', '.join(_BLOCKS)}")
+            raise UnsupportedError(
+                f"{what} has weight format {str(format)[:40]!r}; expected one of {', '.join(_BLOCKS)}"
+            )
         out[name] = _restored(tensors[name], format, what)
     return out
 

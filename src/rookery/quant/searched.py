@@ -21,14 +21,15 @@ def encode_rows(
     """Numbers as a block format.
 
     rows:       float32 (..., n); n must be a multiple of `kind.block`.
-    importance: float32 (n,), not negative: the weight of each column's squared error; all equal if None.
+    importance: float32 (n,), not negative: the weight of each column's squared error.  None, when nothing is known
+                of the columns, lets large numbers count more, which serves trained models better than equal weights.
     Returns uint8 (..., bytes per row).  FormatError for rows that are no whole blocks, NumericError for NaN and
     infinity.
     """
     n = rows.shape[-1]
     if n % kind.block:
         raise FormatError(f"a row of {n} numbers cannot be stored as {kind.name}: not a multiple of {kind.block}")
-    weights = np.ones(n, np.float32) if importance is None else np.ascontiguousarray(importance, np.float32)
+    weights = None if importance is None else np.ascontiguousarray(importance, np.float32)
     flat = np.ascontiguousarray(rows, np.float32).reshape(-1, n)
     try:
         stored: np.ndarray = _native.encode_rows(kind.ggml, flat, weights, threads)

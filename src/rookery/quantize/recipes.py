@@ -31,7 +31,7 @@ _NEXT = {"Q4_K": "Q4_1", "Q5_K": "Q5_1", "Q6_K": "Q8_0"}
 class Recipe:
     """matrix, embedding, head: weight formats.  finer: one for the matrices in `sensitive`, if they have their own.
 
-    sensitive: endings such as "att.value" of matrices whose errors cost most; see docs/quantization.md.
+    sensitive: endings such as "att.output" of matrices whose errors cost most; see docs/quantization.md.
     """
 
     name: str
@@ -53,7 +53,7 @@ class Recipe:
         return self.finer if self.finer and match[2] in self.sensitive else self.matrix
 
 
-_SENSITIVE = ("att.value", "att.output")
+_SENSITIVE = ("att.receptance", "att.gate", "att.output")
 
 RECIPES = {
     r.name: r
