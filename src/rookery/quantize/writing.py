@@ -94,12 +94,12 @@ def quantize(
         job.write(_with(result, card), target)
         return card
     with tempfile.TemporaryDirectory(prefix=".rookery-", dir=target.absolute().parent) as folder:
-        draft = Path(folder) / f"draft{target.suffix}"
+        draft = Path(folder) / target.name
         job.write(result, draft)
         quality = job.measured(draft, texts.measure)
         written = open_checkpoint(draft)
         card = replace(job.card(written), calibrated=calibrated, measured=texts.measure.name, quality=quality)
-        job.write(_with(written, card), target)
+        job.write(_with(replace(written, path=source), card), target)
     return card
 
 
