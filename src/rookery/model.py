@@ -143,7 +143,7 @@ class Model:
 
 
 def load(
-    path: str | Path,
+    path: str | Path | Checkpoint,
     *,
     threads: int = 0,
     tokenizer: Tokenizer | str | Path | None = None,
@@ -153,6 +153,7 @@ def load(
 ) -> Model:
     """Load a model from any supported file or directory; what it is, is decided by its content.
 
+    path:      or a checkpoint that is open already, such as one that `rookery.quantize.quantized` made.
     threads:   0 for every processor this process may use.
     tokenizer: a tokenizer, "world", or a path to a vocabulary; by default the file's own, else the one that fits.
     executor:  "native", or "numpy" (float64, slow: the oracle).
@@ -161,7 +162,7 @@ def load(
     """
     from rookery.tokenizer import Tokenizer, load_tokenizer, tokenizer_for
 
-    checkpoint = open_checkpoint(path)
+    checkpoint = path if isinstance(path, Checkpoint) else open_checkpoint(path)
     config = checkpoint.config
     assert config is not None  # open_checkpoint has filled it in
     if group_norm_eps is not None:
@@ -177,7 +178,7 @@ def load(
     try:
         runs = _executor(executor, layout, checkpoint, threads, progress)
     except NumericError as error:
-        raise NumericError(f"{path}: {error}") from None
+        raise NumericError(f"{checkpoint.path}: {error}") from None
     model = Model(
         config=config,
         layout=layout,

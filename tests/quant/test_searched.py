@@ -66,7 +66,7 @@ def test_what_was_encoded_is_encoded_again_without_loss(name):
     blocks = encode_rows(kind, np.ascontiguousarray(rng.standard_normal((40, kind.block)), np.float32))
     x = kind.decode(blocks)
     again = kind.decode(encode_rows(kind, x, equal(x)))
-    assert np.sqrt(np.mean((again - x) ** 2)) < 3e-3 * np.sqrt(np.mean(x**2))
+    assert np.sqrt(np.mean((again - x) ** 2)) < 8e-3 * np.sqrt(np.mean(x**2))
 
 
 @pytest.mark.parametrize("name", BLOCKS)
