@@ -28,6 +28,7 @@ __all__ = ["command", "quality_facts"]
 @click.option("--tokens", type=int, default=1024, show_default=True, help="Tokens to measure on at most.")
 @click.option("--calibrate-tokens", type=int, default=8192, show_default=True, help="Tokens to calibrate with at most.")
 @click.option("--no-measure", is_flag=True, help="Write at once; the card says nothing of quality.")
+@click.option("--tokenizer", metavar="PATH", help="Vocabulary file; default: the model's own, else by size.")
 @click.option("--threads", type=int, default=0, help="Threads; default: all processors this process may use.")
 @click.option("--force", is_flag=True, help="Replace TARGET if it exists.")
 @json_option
@@ -87,6 +88,7 @@ def _texts(options: dict[str, Any]) -> Texts:
     from dataclasses import replace
 
     from rookery.quantize import Texts, sample
+    from rookery.tokenizer import load_tokenizer
 
     if options["tokens"] < 1 or options["calibrate_tokens"] < 1:
         raise SettingsError("--tokens and --calibrate-tokens must be at least 1")
@@ -94,7 +96,8 @@ def _texts(options: dict[str, Any]) -> Texts:
         raise SettingsError("--text says what to measure on, --no-measure not to: give one of them")
     calibrate = _text(options["calibrate"], options["calibrate_tokens"])
     measure = _text(options["text"], options["tokens"]) or replace(sample(), limit=options["tokens"])
-    return Texts(calibrate, None if options["no_measure"] else measure)
+    words = load_tokenizer(options["tokenizer"]) if options["tokenizer"] else None
+    return Texts(calibrate, None if options["no_measure"] else measure, words)
 
 
 def _text(path: Path | None, limit: int) -> Text | None:

@@ -58,10 +58,14 @@ def sample() -> Text:
 
 @dataclass(frozen=True, slots=True)
 class Texts:
-    """calibrate: what tells which columns count.  measure: what the quality is measured on; both may be absent."""
+    """calibrate: what tells which columns count.  measure: what the quality is measured on; both may be absent.
+
+    tokenizer: for models that bring none and whose vocabulary is not known by its size.
+    """
 
     calibrate: Text | None = None
     measure: Text | None = None
+    tokenizer: Tokenizer | None = None
 
 
 def quantize(
@@ -87,7 +91,7 @@ def quantize(
     """
     source, target = Path(source), Path(target)
     job = _Job(source, target, name, threads or default_threads(), progress)
-    result = job.encoded(texts.calibrate)
+    result = job.encoded(texts)
     calibrated = texts.calibrate.name if texts.calibrate else None
     card = replace(job.card(result), calibrated=calibrated)
     if texts.measure is None:
@@ -96,7 +100,7 @@ def quantize(
     with tempfile.TemporaryDirectory(prefix=".rookery-", dir=target.absolute().parent) as folder:
         draft = Path(folder) / target.name
         job.write(result, draft)
-        quality = job.measured(draft, texts.measure)
+        quality = job.measured(draft, texts.measure, texts.tokenizer)
         written = open_checkpoint(draft)
         card = replace(job.card(written), calibrated=calibrated, measured=texts.measure.name, quality=quality)
         job.write(_with(replace(written, path=source), card), target)
@@ -120,11 +124,12 @@ class _Job:
                 ".safetensors file instead"
             )
 
-    def encoded(self, text: Text | None) -> Checkpoint:
+    def encoded(self, texts: Texts) -> Checkpoint:
         """The source in the recipe's formats, with the vocabulary it needs; calibrated with a text."""
         importance = None
-        if text is not None:
-            tokens = text.tokens(tokenizer_for(self.source.vocabulary, self.config.vocab))
+        if texts.calibrate is not None:
+            words = texts.tokenizer or tokenizer_for(self.source.vocabulary, self.config.vocab)
+            tokens = texts.calibrate.tokens(words)
             importance = second_moments(self.source, tokens, self.threads, self._report("Calibrating"))
         result = quantized(self.source, self.recipe, importance, self.threads)
         return with_vocabulary(result) if self.container == "gguf" else result
@@ -146,8 +151,8 @@ class _Job:
         else:
             importlib.import_module("rookery.formats.safetensors_writer").write_blocks(checkpoint, path, report)
 
-    def measured(self, path: Path, text: Text) -> Quality:
-        source = load(self.source.path, threads=self.threads)
+    def measured(self, path: Path, text: Text, tokenizer: Tokenizer | None) -> Quality:
+        source = load(self.source.path, threads=self.threads, tokenizer=tokenizer)
         model = load(path, threads=self.threads, tokenizer=source.tokenizer)
         return compare(source, model, text.tokens(source.tokenizer), self._report("Measuring"))
 
