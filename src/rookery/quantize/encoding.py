@@ -6,9 +6,9 @@ Any writer can write it and any executor run it; the numbers pass a few megabyte
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
-from functools import partial
 
 import numpy as np
 
@@ -16,29 +16,30 @@ from rookery.errors import NumericError
 from rookery.formats import Checkpoint
 from rookery.formats.lazy import DTYPES, stored_bytes
 from rookery.quant import FORMATS, WeightFormat, encode_rows
+from rookery.quantize.compensate import Compensation, Panels, encode_compensated
 from rookery.quantize.recipes import Recipe, plan
 from rookery.weights import Tensor
 
-__all__ = ["Importance", "quantized"]
+__all__ = ["Moments", "quantized"]
 
-# Official name of a matrix -> how much each of its columns counts, float32 (columns,).
-Importance = Mapping[str, np.ndarray]
+# Official name of a matrix -> second moments of its inputs.
+Moments = Mapping[str, Panels]
 
 _PIECE = 1 << 22  # numbers converted at a time
 
 
-def quantized(
-    checkpoint: Checkpoint, chosen: Recipe, importance: Importance | None = None, threads: int = 1
-) -> Checkpoint:
+def quantized(checkpoint: Checkpoint, chosen: Recipe, moments: Moments | None = None, threads: int = 1) -> Checkpoint:
     """The checkpoint with every tensor in the recipe's format; nothing but low-rank matrices has been read yet.
 
-    importance: from `calibrate`; columns of a matrix without it count alike.
+    moments: from `second_moments`: errors are then compensated.  Matrices without are rounded one number at a time.
     Loading a tensor raises NumericError, naming it, for NaN, infinity, or numbers its format cannot hold.
     """
-    weights = importance or {}
+    known = moments or {}
     formats = plan(checkpoint.tensors, chosen)
     tensors = {
-        name: _encoded(name, tensor, formats[name], partial(_rows, weights.get(name), threads), checkpoint.release)
+        name: _encoded(
+            name, tensor, formats[name], _encoder(formats[name], known.get(name), threads), checkpoint.release
+        )
         for name, tensor in checkpoint.tensors.items()
     }
     return replace(checkpoint, tensors=tensors)
@@ -47,9 +48,17 @@ def quantized(
 Encode = Callable[[WeightFormat, np.ndarray], np.ndarray]
 
 
-def _rows(importance: np.ndarray | None, threads: int, kind: WeightFormat, numbers: np.ndarray) -> np.ndarray:
-    if kind.block > 1:
-        return encode_rows(kind, numbers, importance, threads)
+def _encoder(format: str, panels: Panels | None, threads: int) -> Encode:
+    """How rows become `format`.  What compensating needs is worked out when the first rows come, then kept."""
+    if FORMATS[format].block == 1:
+        return _dense
+    if panels is None:
+        return lambda kind, numbers: encode_rows(kind, numbers, threads=threads)
+    plan = functools.cache(lambda: Compensation(panels, FORMATS[format].block))
+    return lambda kind, numbers: encode_compensated(kind, numbers, plan(), threads)
+
+
+def _dense(kind: WeightFormat, numbers: np.ndarray) -> np.ndarray:
     assert kind.encode is not None
     stored = kind.encode(numbers)
     if not np.isfinite(kind.decode(stored)).all():

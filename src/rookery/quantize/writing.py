@@ -126,12 +126,12 @@ class _Job:
 
     def encoded(self, texts: Texts) -> Checkpoint:
         """The source in the recipe's formats, with the vocabulary it needs; calibrated with a text."""
-        importance = None
+        moments = None
         if texts.calibrate is not None:
             words = texts.tokenizer or tokenizer_for(self.source.vocabulary, self.config.vocab)
             tokens = texts.calibrate.tokens(words)
-            importance = second_moments(self.source, tokens, self.threads, self._report("Calibrating"))
-        result = quantized(self.source, self.recipe, importance, self.threads)
+            moments = second_moments(self.source, tokens, self.threads, self._report("Calibrating"))
+        result = quantized(self.source, self.recipe, moments, self.threads)
         return with_vocabulary(result) if self.container == "gguf" else result
 
     def card(self, result: Checkpoint) -> Card:
