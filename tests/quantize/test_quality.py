@@ -1,7 +1,5 @@
 """Calibration and quality, against formulas and models whose answers are known."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 from quantize_models import model_of
@@ -43,9 +41,25 @@ def test_second_moments_are_those_of_the_oracle(version, monkeypatch):
     assert found.keys() == seen.keys()
     assert {"head.weight", "blocks.1.ffn.value.weight"} <= found.keys()
     for name, got in found.items():
-        squares = np.mean(np.square(np.concatenate(seen[name])), axis=0)
-        want = np.maximum(squares / squares.mean(), 1e-3)
-        np.testing.assert_allclose(got, want, rtol=2e-4, err_msg=name)
+        x = np.concatenate(seen[name])
+        want = x.T @ x / len(x)
+        assert [panel.shape for panel in got] == [want.shape], name
+        np.testing.assert_allclose(got[0], want, atol=2e-4 * want.max(), err_msg=name)
+
+
+def test_wide_inputs_come_in_panels_along_the_diagonal(monkeypatch):
+    checkpoint = model_of("7")
+    whole = second_moments(checkpoint, TOKENS, 1)
+    monkeypatch.setattr("rookery.quantize.calibrate._BUDGET", 0)
+    found = second_moments(checkpoint, TOKENS, 1)
+    for name, panels in found.items():
+        start = 0
+        for panel in panels:
+            inside = slice(start, start + len(panel))
+            np.testing.assert_allclose(panel, whole[name][0][inside, inside], rtol=1e-5, atol=1e-6)
+            start += len(panel)
+        assert start == len(whole[name][0])
+    assert [len(panel) for panel in found["blocks.0.ffn.value.weight"]] == [256, 256]
 
 
 @pytest.fixture(scope="module")
@@ -97,18 +111,6 @@ def test_too_short_a_text_is_refused(pair, tokens):
         second_moments(pair[0].checkpoint, tokens)
 
 
-def test_dead_inputs_keep_a_little_weight():
-    """A channel that a text never excites must not be thrown away."""
-    checkpoint = model_of("7", width=64, ffn=96, head_size=16)
-    name = "blocks.0.ffn.key.weight"
-    x = checkpoint.tensors[name].numpy().copy()
-    x[5] = 0  # this hidden channel is always relu(0)^2
-    tensors = checkpoint.tensors | {name: replace(checkpoint.tensors[name], load=lambda: x)}
-    found = second_moments(replace(checkpoint, tensors=tensors), TOKENS)["blocks.0.ffn.value.weight"]
-    assert found[5] == np.float32(1e-3)
-    assert (found >= np.float32(1e-3)).all()
-
-
 @pytest.mark.shared
 @pytest.mark.parametrize("file", ["4v0-660K", "5v2-730K"])
 @pytest.mark.parametrize("name", ["q4_0", "q4_1"])
@@ -118,10 +120,10 @@ def test_calibrating_beats_the_plain_recipe_on_trained_models(shared, file, name
 
     source = rookery.load(shared / f"fixtures/rwkv_cpp_tiny/tiny-rwkv-{file}-FP32.bin", threads=1)
     text = source.tokenizer.encode(sample().content)
-    importance = second_moments(source.checkpoint, text[:4500], 1)
+    moments = second_moments(source.checkpoint, text[:4500], 1)
 
-    def kl(weights):
-        model = rookery.load(quantized(source.checkpoint, recipe(name), weights), threads=1)
+    def kl(known):
+        model = rookery.load(quantized(source.checkpoint, recipe(name), known), threads=1)
         return compare(source, model, [0, *text[4500:]]).kl_mean
 
-    assert kl(importance) < 0.97 * kl(None)
+    assert kl(moments) < 0.85 * kl(None)

@@ -96,10 +96,11 @@ def test_a_tensor_that_cannot_be_stored_is_named(chosen, bad):
 def test_pieces_join(monkeypatch):
     """A tensor encoded in pieces, and on several threads, is the tensor encoded at once."""
     checkpoint = model_of("7", vocab=64)
-    weights = {"head.weight": np.linspace(0.1, 2, 256, dtype=np.float32)}
-    whole = quantized(checkpoint, recipe("q4_k"), weights).tensors["head.weight"].load()
+    x = np.random.default_rng(0).standard_normal((500, 256)).astype(np.float32) * np.linspace(0.1, 2, 256, dtype="f4")
+    moments = {"head.weight": [x.T @ x / 500]}
+    whole = quantized(checkpoint, recipe("q4_k"), moments).tensors["head.weight"].load()
     monkeypatch.setattr("rookery.quantize.encoding._PIECE", 256 * 5)
-    parts = quantized(checkpoint, recipe("q4_k"), weights, threads=2).tensors["head.weight"].load()
+    parts = quantized(checkpoint, recipe("q4_k"), moments, threads=2).tensors["head.weight"].load()
     np.testing.assert_array_equal(parts, whole)
     plain = quantized(checkpoint, recipe("q4_k")).tensors["head.weight"].load()
     assert (plain != whole).any()

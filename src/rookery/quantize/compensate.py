@@ -3,7 +3,7 @@ Error-compensated rounding: what one block of columns gets wrong, the columns af
 
 With inputs of second moments H = mean x xT, an error matrix E of the weights costs trace(E H ET).  Blocks of columns
 are encoded from left to right; after each, the columns that are still free take the change that lowers the cost most.
-With U upper triangular and UT U the inverse of H, that change is -E_b inv(U_bb) U_b,rest, and what remains of a
+With U upper triangular and UT U the inverse of H, that change is E_b inv(U_bb) U_b,rest, and what remains of a
 block's own cost is E_b inv(U_bb) inv(U_bb)T E_bT.  Its diagonal is the importance given to the search.
 (Optimal Brain Surgeon, Hassibi and Stork 1993, by blocks of columns.)
 """
