@@ -32,17 +32,19 @@ def test_outputs_on_other_inputs_are_closer(name, columns):
     assert cost(kind, compensated, w, unseen) < 0.9 * cost(kind, weighted, w, unseen)
 
 
-def test_what_the_rest_becomes_is_the_least_squares_answer():
+def test_the_pull_of_an_error_is_the_least_squares_answer():
     """After one block is fixed, the others minimise trace(E H ET): solved directly, in float64."""
     x = inputs(96).astype(np.float64)
     h = x.T @ x / len(x)
-    first = Compensation([h.astype(np.float32)], 32).blocks[0]
+    blocks = Compensation([h.astype(np.float32)], 32).blocks
     h += DAMPING * np.trace(h) / 96 * np.eye(96)
-    error = np.random.default_rng(2).standard_normal((5, 32))
-    want = -np.linalg.solve(h[32:, 32:], h[32:, :32] @ error.T).T
-    np.testing.assert_allclose(error @ first.spread, want, rtol=1e-3, atol=1e-4)
+    error = np.random.default_rng(2).standard_normal((5, 64))
+    for block, fixed in ((blocks[1], 32), (blocks[2], 64)):
+        want = -np.linalg.solve(h[fixed:, fixed:], h[fixed:, :fixed] @ error[:, :fixed].T).T[:, :32]
+        assert (block.before, block.columns) == (slice(0, fixed), slice(fixed, fixed + 32))
+        np.testing.assert_allclose(-error[:, :fixed] @ block.pull, want, rtol=1e-3, atol=1e-4)
     schur = h[:32, :32] - h[:32, 32:] @ np.linalg.solve(h[32:, 32:], h[32:, :32])
-    np.testing.assert_allclose(first.importance, np.diag(schur), rtol=1e-3)
+    np.testing.assert_allclose(blocks[0].importance, np.diag(schur), rtol=1e-3)
 
 
 def test_independent_inputs_leave_nothing_to_compensate():
