@@ -18,6 +18,8 @@ from rookery.fingerprint import fingerprint
 from rookery.formats import Checkpoint, Tensor
 from rookery.formats.sizes import bytes_on_disk, count, total_bytes
 from rookery.layout import StateLayout
+from rookery.quantize.card import KEY as CARD
+from rookery.quantize.card import card_in
 
 if TYPE_CHECKING:
     from rookery.ops.record import Program
@@ -64,7 +66,8 @@ def describe_model(checkpoint: Checkpoint) -> dict[str, Any]:
         "tuned_state": bool(checkpoint.initial_state),
         "fingerprint": fingerprint(checkpoint),
         "tokenizer": _tokenizer_kind(checkpoint),
-        "metadata": {key: _short(value) for key, value in checkpoint.metadata.items()},
+        "quality": card_in(checkpoint.metadata),
+        "metadata": {key: _short(value) for key, value in checkpoint.metadata.items() if key != CARD},
     }
 
 

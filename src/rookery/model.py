@@ -153,7 +153,7 @@ class Model:
 
 
 def load(
-    path: str | Path,
+    path: str | Path | Checkpoint,
     *,
     threads: int = 0,
     tokenizer: Tokenizer | str | Path | None = None,
@@ -163,13 +163,14 @@ def load(
 ) -> Model:
     """Load a model from any supported file or directory; what it is, is decided by its content.
 
+    path:      or a checkpoint that is open already, such as one that `rookery.quantize.quantized` made.
     threads:   0 for every processor this process may use.
     tokenizer: a tokenizer, "world", or a path to a vocabulary; by default the file's own, else the one that fits.
     executor:  "native", or "numpy" (float64, slow: the oracle).
     group_norm_eps: for v5 and later; 64e-5 unless a tool with another definition made the model.
     progress:  called with (matrices done, matrices in all) while loading.
     """
-    checkpoint = open_checkpoint(path)
+    checkpoint = path if isinstance(path, Checkpoint) else open_checkpoint(path)
     config = _config(checkpoint, group_norm_eps)
     words = _tokenizer(tokenizer, checkpoint, config)
     layout = StateLayout(config)
@@ -177,7 +178,7 @@ def load(
     try:
         runs = _executor(executor, layout, checkpoint, threads, progress)
     except NumericError as error:
-        raise NumericError(f"{path}: {error}") from None
+        raise NumericError(f"{checkpoint.path}: {error}") from None
     model = Model(
         config=config,
         layout=layout,

@@ -27,6 +27,7 @@ COMMANDS = {
     "run": ("rookery.cli.run", "Continue a text, or chat."),
     "show": ("rookery.cli.show", "Say what a model or state file is."),
     "convert": ("rookery.cli.convert", "Write a model in another format."),
+    "quantize": ("rookery.cli.quantize", "Write a model in fewer bits, and say what that costs."),
     "tokenize": ("rookery.cli.tokenize", "Show the tokens of a text."),
     "perplexity": ("rookery.cli.perplexity", "Measure how well a model predicts a text."),
     "embed": ("rookery.cli.embed", "Turn texts into vectors."),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,9 +17,7 @@ from rookery.errors import RookeryError, SettingsError
 if TYPE_CHECKING:
     from rookery.formats import Checkpoint
 
-__all__ = ["command"]
-
-_WORLD_ROWS = 65536
+__all__ = ["check_target", "command"]
 
 
 @click.command("convert")
@@ -41,10 +38,13 @@ def command(
     """
     from rookery.formats import open_checkpoint, save_checkpoint
     from rookery.formats.saving import format_of
+    from rookery.tokenizer import with_vocabulary
 
     format = format_of(target, format)
-    _check_target(source, target, force)
-    checkpoint = _with_vocabulary(open_checkpoint(source), format)
+    check_target(source, target, force)
+    checkpoint = open_checkpoint(source)
+    if format == "gguf":
+        checkpoint = with_vocabulary(checkpoint)
     dtype = dtype.upper() if dtype else None
     check_space(checkpoint, target, dtype)
     with progress("Converting") as report:
@@ -60,25 +60,14 @@ def command(
     _print(about)
 
 
-def _check_target(source: Path, target: Path, force: bool) -> None:
+def check_target(source: Path, target: Path, force: bool) -> None:
+    """SettingsError when TARGET is the source, or exists and is not to be replaced."""
     if not target.exists():
         return
     if source.exists() and os.path.samefile(source, target):
         raise SettingsError(f"{target}: this is the model to convert; write to another place")
     if not force and not (target.is_dir() and not any(target.iterdir())):
         raise SettingsError(f"{target}: already exists; choose another name, or replace it with --force")
-
-
-def _with_vocabulary(checkpoint: Checkpoint, format: str) -> Checkpoint:
-    """GGUF carries its vocabulary, and other programs need it there: add the World's where the model uses that."""
-    config = checkpoint.config
-    if format != "gguf" or checkpoint.vocabulary or config is None or config.vocab != _WORLD_ROWS:
-        return checkpoint
-    from rookery.tokenizer import world
-
-    tokenizer = world()
-    known = {id: tokenizer.token_bytes(id) for id in range(tokenizer.vocab_size)}
-    return replace(checkpoint, vocabulary={id: token for id, token in known.items() if token})
 
 
 def _left_behind(checkpoint: Checkpoint, format: str) -> str | None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from rookery.cli.common import json_option, print_json
+from rookery.cli.quantize import quality_facts
 from rookery.cli.tables import human_bytes, human_count, print_facts, print_table
 from rookery.errors import SettingsError
 
@@ -97,6 +98,9 @@ def _print(about: dict[str, Any]) -> None:
         formats = about["formats"].items()
         rows = [(name, f["tensors"], f"{f['numbers']:,}", human_bytes(f["bytes"])) for name, f in formats]
         print_table(("type", "tensors", "numbers", "size"), rows)
+    if about.get("quality"):
+        click.echo()
+        print_facts(quality_facts(about["quality"]))
     if about.get("metadata"):
         click.echo()
         print_facts((f"metadata {key}", value) for key, value in about["metadata"].items())

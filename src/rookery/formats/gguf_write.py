@@ -37,6 +37,7 @@ _FILE_TYPES = {"F32": 0, "F16": 1, "BF16": 32, "Q4_0": 2, "Q4_1": 3, "Q5_0": 8, 
     "Q5_K": 17,
     "Q6_K": 18,
 }
+_KEPT = ("rookery.quality",)  # what `rookery quantize` writes down
 _PIECE = 1 << 22  # numbers converted at a time
 
 
@@ -61,7 +62,7 @@ def write(
 ) -> None:
     """Write a checkpoint of RWKV-6 or RWKV-7 as GGUF; the file appears when it is complete.
 
-    dtype:    storage of the matrices: "F32", "F16", "BF16", "Q8_0", "Q5_1", "Q5_0", "Q4_1" or "Q4_0"; None keeps
+    dtype:    storage of the matrices, one of `DTYPES`; None keeps
               each as it is stored.  Vectors and the tensors in KEPT_F32 are always float32; in quantised files the
               other low-rank matrices, and rows that are no whole number of blocks, are float16.
     progress: called with (bytes written, bytes in all) after every tensor.
@@ -208,6 +209,7 @@ def _keys(checkpoint: Checkpoint, config: Config, outputs: list[_Output]) -> lis
         *(Key(f"{name}.{key}", "u32", value) for key, value in sizes.items()),
         Key(f"{name}.attention.layer_norm_epsilon", "f32", 1e-5),
         *_tokenizer(checkpoint, config),
+        *(Key(key, "str", x) for key, x in checkpoint.metadata.items() if key in _KEPT and isinstance(x, str)),
     ]
 
 

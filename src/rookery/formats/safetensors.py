@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from rookery.errors import FormatError, TruncatedFile, UnsupportedError
-from rookery.formats import lazy, names
+from rookery.formats import lazy, names, safetensors_blocks
 from rookery.formats.checkpoint import Checkpoint, Tensor
 from rookery.formats.source import Source
 
@@ -95,7 +95,12 @@ def _tensors(source: Source) -> tuple[dict[str, Tensor], dict[str, str]]:
     place = [_place(source, name, entry) for name, entry in header.items()]
     _check_cover(source, place)
     start = source.position
-    return {n: lazy.mapped(source, start + a, f, shape, f"tensor {n!r}") for a, _, n, f, shape in place}, metadata
+    tensors = {n: lazy.mapped(source, start + a, f, shape, f"tensor {n!r}") for a, _, n, f, shape in place}
+    blocks = metadata.pop(safetensors_blocks.KEY, None)
+    if blocks is not None:
+        formats = parse_json(blocks.encode(), f"{source.path}: the metadata {safetensors_blocks.KEY!r}")
+        tensors = safetensors_blocks.restored(tensors, formats, str(source.path))
+    return tensors, metadata
 
 
 def _metadata(source: Source, found: Any) -> dict[str, str]:

@@ -7,11 +7,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import BinaryIO
 
+from rookery.formats import lazy, safetensors_blocks
 from rookery.formats.checkpoint import Checkpoint
-from rookery.formats.stream import Progress, Stream, dense_parts
+from rookery.formats.stream import Part, Progress, Stream, dense_parts
 from rookery.formats.target import atomic
+from rookery.quant import FORMATS
 
-__all__ = ["write", "write_into", "write_stream"]
+__all__ = ["write", "write_blocks", "write_into", "write_stream"]
 
 
 def write(checkpoint: Checkpoint, path: Path, dtype: str | None, progress: Progress | None) -> None:
@@ -22,6 +24,18 @@ def write(checkpoint: Checkpoint, path: Path, dtype: str | None, progress: Progr
     write_stream(
         path, Stream(dense_parts(checkpoint, dtype), checkpoint.release, progress), metadata | {"format": "pt"}
     )
+
+
+def write_blocks(checkpoint: Checkpoint, path: Path, progress: Progress | None = None) -> None:
+    """Every tensor in the type it has, block formats as `safetensors_blocks` describes.
+
+    The widest element types come first, so that every tensor is aligned.  Metadata named "rookery." is kept.
+    """
+    tensors = checkpoint.tensors | checkpoint.initial_state
+    ordered = sorted(tensors, key=lambda name: -lazy.DTYPES[_element(tensors[name].format)].itemsize)
+    parts = {name: Part(tensors[name], tensors[name].format) for name in ordered}
+    kept = {k: v for k, v in checkpoint.metadata.items() if k.startswith("rookery.") and isinstance(v, str)}
+    write_stream(path, Stream(parts, checkpoint.release, progress), kept | safetensors_blocks.listed(tensors))
 
 
 def write_stream(path: Path, stream: Stream, metadata: Mapping[str, str]) -> None:
@@ -43,8 +57,17 @@ def _header(stream: Stream, metadata: Mapping[str, str]) -> bytes:
     offset = 0
     for name, part in stream.parts.items():
         end = offset + part.nbytes
-        entries[name] = {"dtype": part.format, "shape": list(part.tensor.shape), "data_offsets": [offset, end]}
+        entries[name] = {"dtype": _element(part.format), "shape": _shape(part), "data_offsets": [offset, end]}
         offset = end
     text = json.dumps(entries, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)  # the numbers begin aligned
     return len(text).to_bytes(8, "little") + text
+
+
+def _element(format: str) -> str:
+    return format if format in lazy.DTYPES else "U8"
+
+
+def _shape(part: Part) -> list[int]:
+    *rows, numbers = part.tensor.shape
+    return [*rows, numbers if part.format in lazy.DTYPES else FORMATS[part.format].row_bytes(numbers)]

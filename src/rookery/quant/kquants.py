@@ -1,15 +1,19 @@
 """
-Q4_K, Q5_K and Q6_K: blocks of 256 whose groups have small integer scales of their own.  Read only.
+Q4_K, Q5_K and Q6_K: blocks of 256 whose groups have small integer scales of their own.
 
 Q4_K and Q5_K: 8 groups of 32, number = (d sc) q - (dmin mn), with 6-bit sc and mn.  Q6_K: 16 groups of 16, number
-= (d sc) (q - 32), with 8-bit sc.
+= (d sc) (q - 32), with 8-bit sc.  Encoding is a search in native code.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
+from rookery.quant.base import WeightFormat
 from rookery.quant.blocks import Codes, block_format, nibbles
+from rookery.quant.searched import encode_rows
 
 __all__ = ["Q4_K", "Q5_K", "Q6_K"]
 
@@ -49,6 +53,10 @@ def _unpack_q6(blocks: np.ndarray) -> Codes:
     return Codes(q.reshape(-1, 16, 16), scale)
 
 
-Q4_K = block_format("Q4_K", 12, 256, _unpack_q4)
-Q5_K = block_format("Q5_K", 13, 256, _unpack_q5)
-Q6_K = block_format("Q6_K", 14, 256, _unpack_q6)
+def _with_encode(kind: WeightFormat) -> WeightFormat:
+    return replace(kind, encode=lambda x: encode_rows(kind, x))
+
+
+Q4_K = _with_encode(block_format("Q4_K", 12, 256, _unpack_q4))
+Q5_K = _with_encode(block_format("Q5_K", 13, 256, _unpack_q5))
+Q6_K = _with_encode(block_format("Q6_K", 14, 256, _unpack_q6))

@@ -1,0 +1,173 @@
+"""
+From a model file to a quantised one: plan, calibrate, write, measure, write down.
+
+The quality is measured on the file that was written; then the file is written once more with the card in its header.
+Either nothing appears at the target or the whole file.
+"""
+
+from __future__ import annotations
+
+import importlib
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from importlib import resources
+from pathlib import Path
+
+from rookery.errors import SettingsError
+from rookery.fingerprint import fingerprint
+from rookery.formats import Checkpoint, open_checkpoint
+from rookery.formats.saving import format_of
+from rookery.formats.sizes import count, total_bytes
+from rookery.model import load
+from rookery.ops.native import default_threads
+from rookery.quantize.calibrate import second_moments
+from rookery.quantize.card import Card
+from rookery.quantize.encoding import quantized
+from rookery.quantize.quality import Quality, compare
+from rookery.quantize.recipes import recipe
+from rookery.tokenizer import Tokenizer, tokenizer_for, with_vocabulary
+
+__all__ = ["Progress", "Text", "quantize", "sample"]
+
+# (what is being done, done, in all)
+Progress = Callable[[str, int, int], None]
+
+_GGUF_VERSIONS = ("6", "7")
+_START = 0  # token that begins a text
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A text to read.  name: for the card.  limit: tokens that are read at most."""
+
+    content: bytes
+    name: str
+    limit: int = 1024
+
+    def tokens(self, tokenizer: Tokenizer) -> list[int]:
+        """The token that begins a text, then the text's own."""
+        return [_START, *tokenizer.encode(self.content)[: self.limit]]
+
+
+def sample() -> Text:
+    """The text that quality is measured on where none is given: the beginning of Black Beauty, 1877, public domain."""
+    return Text(resources.files(__package__).joinpath("sample.txt").read_bytes(), "the sample")
+
+
+@dataclass(frozen=True, slots=True)
+class Texts:
+    """calibrate: what tells which columns count.  measure: what the quality is measured on; both may be absent.
+
+    tokenizer: for models that bring none and whose vocabulary is not known by its size.
+    """
+
+    calibrate: Text | None = None
+    measure: Text | None = None
+    tokenizer: Tokenizer | None = None
+
+
+def quantize(
+    source: str | Path,
+    target: str | Path,
+    name: str,
+    texts: Texts = Texts(),
+    threads: int = 0,
+    progress: Progress | None = None,
+) -> Card:
+    """Write a model in the formats of a recipe.
+
+    source:   a model of any format.
+    target:   a .gguf file (RWKV-6 and 7; other programs read it) or a .safetensors file (any version; read by rookery).
+    name:     of a recipe: see `RECIPES`.
+    texts:    without one to calibrate with, the recipe is plain; without one to measure with, the card has no quality.
+    threads:  0 for every processor this process may use.
+    progress: called with (step, done, in all).
+
+    Tensors pass one at a time.  Measuring loads both models, first calibrating the source alone.  Raises SettingsError
+    for an unknown recipe or target, UnsupportedError where GGUF has no place for the version, and NumericError,
+    naming the tensor, for numbers that cannot be stored.
+    """
+    source, target = Path(source), Path(target)
+    job = _Job(source, target, name, threads or default_threads(), progress)
+    result = job.encoded(texts)
+    calibrated = texts.calibrate.name if texts.calibrate else None
+    card = replace(job.card(result), calibrated=calibrated)
+    if texts.measure is None:
+        job.write(_with(result, card), target)
+        return card
+    with tempfile.TemporaryDirectory(prefix=".rookery-", dir=target.absolute().parent) as folder:
+        draft = Path(folder) / target.name
+        job.write(result, draft)
+        quality = job.measured(draft, texts.measure, texts.tokenizer)
+        written = open_checkpoint(draft)
+        card = replace(job.card(written), calibrated=calibrated, measured=texts.measure.name, quality=quality)
+        job.write(_with(replace(written, path=source), card), target)
+    return card
+
+
+class _Job:
+    """One file being quantised."""
+
+    def __init__(self, source: Path, target: Path, name: str, threads: int, progress: Progress | None) -> None:
+        self.recipe = recipe(name)
+        self.container = _container(target)
+        self.source = open_checkpoint(source)
+        self.threads = threads
+        self._progress = progress
+        assert self.source.config is not None  # open_checkpoint has filled it in
+        self.config = self.source.config
+        if self.container == "gguf" and self.config.version not in _GGUF_VERSIONS:
+            raise SettingsError(
+                f"{target}: GGUF is defined for RWKV 6 and 7, and this is RWKV {self.config.version}; write a "
+                ".safetensors file instead"
+            )
+
+    def encoded(self, texts: Texts) -> Checkpoint:
+        """The source in the recipe's formats, with the vocabulary it needs; calibrated with a text."""
+        moments = None
+        if texts.calibrate is not None:
+            words = texts.tokenizer or tokenizer_for(self.source.vocabulary, self.config.vocab)
+            tokens = texts.calibrate.tokens(words)
+            moments = second_moments(self.source, tokens, self.threads, self._report("Calibrating"))
+        result = quantized(self.source, self.recipe, moments, self.threads)
+        return with_vocabulary(result) if self.container == "gguf" else result
+
+    def card(self, result: Checkpoint) -> Card:
+        stored, before = total_bytes(result.tensors.values()), total_bytes(self.source.tensors.values())
+        return Card(
+            recipe=self.recipe.name,
+            source=fingerprint(self.source),
+            bytes=stored,
+            bits_per_weight=8 * stored / count(result.tensors.values()),
+            source_bits_per_weight=8 * before / count(self.source.tensors.values()),
+        )
+
+    def write(self, checkpoint: Checkpoint, path: Path) -> None:
+        report = self._report("Writing")
+        if self.container == "gguf":
+            importlib.import_module("rookery.formats.gguf_write").write(checkpoint, path, None, report)
+        else:
+            importlib.import_module("rookery.formats.safetensors_writer").write_blocks(checkpoint, path, report)
+
+    def measured(self, path: Path, text: Text, tokenizer: Tokenizer | None) -> Quality:
+        source = load(self.source.path, threads=self.threads, tokenizer=tokenizer)
+        model = load(path, threads=self.threads, tokenizer=source.tokenizer)
+        return compare(source, model, text.tokens(source.tokenizer), self._report("Measuring"))
+
+    def _report(self, step: str) -> Callable[[int, int], None] | None:
+        return partial(self._progress, step) if self._progress else None
+
+
+def _container(target: Path) -> str:
+    if not target.absolute().parent.is_dir():
+        raise SettingsError(f"{target}: the directory {target.absolute().parent} does not exist; create it first")
+    name = format_of(target)
+    if name not in ("gguf", "safetensors"):
+        raise SettingsError(f"{target}: quantised models are written as .gguf or .safetensors, not as {name}")
+    return name
+
+
+def _with(checkpoint: Checkpoint, card: Card) -> Checkpoint:
+    return replace(checkpoint, metadata=checkpoint.metadata | card.metadata())
