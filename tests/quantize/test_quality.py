@@ -17,15 +17,19 @@ from rookery.quantize import compare, quantized, recipe, second_moments
 TOKENS = np.random.default_rng(5).integers(0, 256, 75).tolist()
 
 
+def names_of(node, prefix=""):
+    """Names of the arrays that may be matrices, by identity."""
+    if isinstance(node, np.ndarray):
+        return {id(node): f"{prefix}.weight".lstrip(".")}
+    items = enumerate(node) if isinstance(node, list) else vars(node).items() if hasattr(node, "__dict__") else ()
+    return {key: name for part, child in items for key, name in names_of(child, f"{prefix}.{part}").items()}
+
+
 @pytest.mark.parametrize("version", VERSIONS)
 def test_second_moments_are_those_of_the_oracle(version, monkeypatch):
     checkpoint = model_of(version, width=64, ffn=96, head_size=16)
-    names, kept, seen = {}, [], {}
-
-    def leaf(name, tensor):
-        kept.append(tensor.numpy().astype(np.float64))
-        names[id(kept[-1])] = name
-        return kept[-1]
+    p = parameters(checkpoint.config, checkpoint.tensors, np.float64)
+    names, seen = names_of(p), {}
 
     def linear(ops, x, w):
         if id(w) in names:
@@ -33,7 +37,7 @@ def test_second_moments_are_those_of_the_oracle(version, monkeypatch):
         return x @ w.T
 
     layout = StateLayout(checkpoint.config)
-    oracle = NumpyExecutor(layout, parameters(checkpoint.config, checkpoint.tensors, leaf, np.float64))
+    oracle = NumpyExecutor(layout, p)
     monkeypatch.setattr(NumpyOps, "linear", linear)
     every = np.arange(len(TOKENS), dtype=np.int32)
     oracle.run(np.array(TOKENS, np.int32), [len(TOKENS)], [layout.zeros()], every)

@@ -9,7 +9,6 @@ as wide as a budget of memory allows: far columns rarely help each other.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
 import numpy as np
 
@@ -59,7 +58,7 @@ class _Reader:
     def __init__(self, checkpoint: Checkpoint, threads: int) -> None:
         assert checkpoint.config is not None  # open_checkpoint has filled it in
         layout = StateLayout(checkpoint.config)
-        p = parameters(layout.config, checkpoint.tensors, lambda name, tensor: replace(tensor, name=name))
+        p = parameters(layout.config, checkpoint.tensors)
         self.executor = NativeExecutor(layout, p, threads=threads, block_rows=_ROWS, pack=False)
         self.state = layout.zeros()
         program = self.executor.program
