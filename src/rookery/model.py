@@ -88,6 +88,7 @@ class Model:
         data = start.data.copy()
         wanted = np.arange(0 if full else len(ids) - 1, len(ids), dtype=np.int32)
         logits = self.executor.run(ids, [len(ids)], [data], wanted)
+        data.flags.writeable = False  # nobody else has it, so the state need not copy it again
         return (logits if full else logits[0]), start.advanced(data, ids.tolist())
 
     def check_tokens(self, tokens: Sequence[int] | np.ndarray) -> np.ndarray:
