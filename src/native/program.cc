@@ -43,7 +43,9 @@ void Program::prepare(const Kernels* kernels, Threads* threads) {
     bool outside = static_cast<int>(b) == buffers[result];  // the result goes straight to the caller
     buffers_of_.emplace_back(outside ? 0 : size_t(buffer_widths[b]) * block_rows);
   }
-  int longest = std::max(*std::max_element(widths.begin(), widths.end()), 0);
+  int longest = embedding.cols;  // of the rows that are read into scratch; the logits, the widest value, never are
+  for (const Op& op : ops)
+    if (op.code == Code::Linear) longest = std::max(longest, widths[op.inputs[0]]);
   scratch_.assign(threads->count(), std::vector<float>(std::max<size_t>(linear_scratch(block_rows, longest), longest) + 16));
 }
 
