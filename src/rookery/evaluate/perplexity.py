@@ -16,13 +16,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rookery.errors import NumericError, SettingsError
+from rookery.generation import END_OF_TEXT
 
 if TYPE_CHECKING:
     from rookery.model import Model
 
 __all__ = ["Perplexity", "perplexity"]
-
-END_OF_TEXT = 0
 
 
 @dataclass(frozen=True, slots=True)
