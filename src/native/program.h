@@ -67,7 +67,7 @@ class Program {
   Embedding embedding{};
   int result = -1;  // the logits
   Ownership own;
-  int block_rows = 128;
+  int block_rows = 132;
 
   // Call once after filling in the fields above.
   void prepare(const Kernels* kernels, Threads* threads);
