@@ -36,7 +36,7 @@ class NativeExecutor:
     threads:   0 means `default_threads()`.  In the child of a fork the first call makes them anew.
     block_rows: rows that go through the program together; longer calls are cut, which changes no bit.
     stage, pack: the recorder's passes.
-    The environment variable ROOKERY_CPU forces a kernel table, for tests: avx512, avx2, portable.
+    The environment variable ROOKERY_CPU forces a kernel table, for tests: avx512, avx2, neon, portable.
     """
 
     name = "native"
