@@ -46,7 +46,7 @@ void elementwise(const rookery::Kernels& table);
 void memories(const rookery::Kernels& table);  // the wkv kernels
 void core();                                   // what has no table: weight formats, sampler, vocabulary, threads
 
-// Runs a model's calls as tests/native/replay.py wrote them, and compares the logits.
+// Runs a model's calls as tests/native/recording.py wrote them, and compares the logits.
 void replay(const rookery::Kernels& table, const std::string& path);
 
 }  // namespace check

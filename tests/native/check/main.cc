@@ -66,7 +66,7 @@ int main(int argc, char** argv) {
     return 2;
   }
   std::printf("best %s\n", best->name);
-  //  for (int i = 2; i < argc; ++i) check::replay(*best, argv[i]);
+  for (int i = 2; i < argc; ++i) check::replay(*best, argv[i]);
   if (argc == 1) check::core();
   if (argc <= 2)
     for (const char* name : {"avx512", "avx2", "neon", "portable"})
