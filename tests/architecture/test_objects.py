@@ -53,9 +53,7 @@ def instructions(processor: str) -> dict[str, list[tuple[str, str]]]:
     for path in sorted(build(processor).rglob("src/native/**/*.o")):
         printed = subprocess.run([objdump, "-d", "-w", str(path)], capture_output=True, text=True, check=True).stdout
         found[Path(path.name.split(".")[0]).name] = [
-            (parts[1].strip(), parts[2].strip())
-            for line in printed.splitlines()
-            if len(parts := line.split("\t")) >= 3
+            (parts[1].strip(), parts[2].strip()) for line in printed.splitlines() if len(parts := line.split("\t")) >= 3
         ]
     assert {"portable", "cpu", "program", "matrix", "sampler"} <= found.keys()
     assert all(code for code in found.values())
