@@ -60,6 +60,7 @@ def emulator(processor: str, model: str) -> list[str]:
     return [need(f"qemu-{processor}", "qemu-user"), *library, "-cpu", model]
 
 
+@functools.cache
 def emulated(processor: str, model: str, *arguments: str) -> str:
     """What `core_check` prints there."""
     command = [*emulator(processor, model), str(build(processor) / "core_check"), *arguments]

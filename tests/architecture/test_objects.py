@@ -4,6 +4,7 @@ Object files that cannot poison one another: no instruction of a better table ca
 
 from __future__ import annotations
 
+import platform
 import re
 import subprocess
 from pathlib import Path
@@ -13,7 +14,7 @@ from processors import build, need, prefix
 from sources import REPOSITORY
 
 KERNELS = REPOSITORY / "src" / "native" / "kernels"
-PROCESSORS = {"avx2": "x86_64", "avx512": "x86_64", "neon": "aarch64", "portable": "x86_64"}
+PROCESSORS = {"avx2": "x86_64", "avx512": "x86_64", "neon": "aarch64", "portable": platform.machine()}
 
 
 def compile_options(name: str) -> list[str]:

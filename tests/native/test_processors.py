@@ -7,6 +7,7 @@ instructions of the better tables: one of those reaching a table below would end
 
 from __future__ import annotations
 
+import functools
 import platform
 import re
 import signal
@@ -32,6 +33,7 @@ MODELS = [
 ROUNDING = 5e-5  # of logits near 1, as in tests/test_versions.py
 
 
+@functools.cache
 def natively() -> str:
     """What `core_check` prints on this processor."""
     program = build(platform.machine()) / "core_check"

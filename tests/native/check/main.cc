@@ -29,7 +29,7 @@ void expect_close(const Floats& got, const Doubles& want, const Doubles& bound, 
 }
 
 void expect_same_bits(const float* got, const float* want, size_t n, const std::string& what) {
-  expect(std::memcmp(got, want, n * sizeof(float)) == 0, what + ": other bits");
+  expect(n == 0 || std::memcmp(got, want, n * sizeof(float)) == 0, what + ": other bits");
 }
 
 void digest(const std::string& name, const void* data, size_t bytes) {
