@@ -30,6 +30,8 @@ inline vi nearest(vf x) { return vi(vcvtnq_s32_f32(float32x4_t(x))); }
 inline vi dot4(vi acc, vi codes, vi x) { return vi(vdotq_s32(int32x4_t(acc), int8x16_t(codes), int8x16_t(x))); }
 // Larger ones lose 128 when their top bit is flipped.
 inline vi dot8(vi acc, vi codes, vi x) { return dot4(acc, codes ^ int(0x80808080u), x); }
+// For each byte of codes, 0..15, the byte of a table of 16.
+inline vi lookup16(const uint8_t* table, vi codes) { return vi(vqtbl1q_u8(vld1q_u8(table), uint8x16_t(codes))); }
 
 }  // namespace
 }  // namespace rookery
