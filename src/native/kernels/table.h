@@ -76,6 +76,9 @@ extern const Kernels kAvx512;
 extern const Kernels kNeon;
 #endif
 
+// The names of all tables, whether this build holds them or not; the better one first.
+constexpr const char* kTableNames[] = {"avx512", "avx2", "neon", "portable"};
+
 // The best table for this processor, or the one named; nullptr when there is no such table or it cannot run here.
 const Kernels* choose_kernels(const char* name);
 

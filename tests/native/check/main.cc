@@ -69,7 +69,7 @@ int main(int argc, char** argv) {
   for (int i = 2; i < argc; ++i) check::replay(*best, argv[i]);
   if (argc == 1) check::core();
   if (argc <= 2)
-    for (const char* name : {"avx512", "avx2", "neon", "portable"})
+    for (const char* name : rookery::kTableNames)
       if (const rookery::Kernels* table = rookery::choose_kernels(name); table && (argc == 1 || table == best))
         check_table(*table);
   std::printf("%d failures\n", check::failures());
