@@ -30,8 +30,13 @@ inline vi nearest(vf x) { return vi(vcvtnq_s32_f32(float32x4_t(x))); }
 inline vi dot4(vi acc, vi codes, vi x) { return vi(vdotq_s32(int32x4_t(acc), int8x16_t(codes), int8x16_t(x))); }
 // Larger ones lose 128 when their top bit is flipped.
 inline vi dot8(vi acc, vi codes, vi x) { return dot4(acc, codes ^ int(0x80808080u), x); }
-// For each byte of codes, 0..15, the byte of a table of 16.
+// For each byte of codes, 0..15, the byte of a table of 16; of 32, where the top bit of the byte of upper is set.
 inline vi lookup16(const uint8_t* table, vi codes) { return vi(vqtbl1q_u8(vld1q_u8(table), uint8x16_t(codes))); }
+inline vi lookup32(const uint8_t* table, vi codes, vi upper) {
+  const uint8x16_t fifth = vshrq_n_u8(vandq_u8(uint8x16_t(upper), vdupq_n_u8(128)), 3);
+  return vi(vqtbl2q_u8(vld1q_u8_x2(table), vorrq_u8(uint8x16_t(codes), fifth)));
+}
+inline vi choose(vi sign, vi positive, vi negative) { return sign < 0 ? negative : positive; }
 
 }  // namespace
 }  // namespace rookery
