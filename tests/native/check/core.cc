@@ -67,7 +67,8 @@ void vocabulary() {
   std::vector<uint8_t> table;
   for (uint32_t byte = 0; byte < 256; ++byte) add_word(table, byte, std::string(1, static_cast<char>(byte)));
   uint32_t id = 256;
-  for (const char* word : {"the", "then", " raven", "\xe7\x83\x8f", "\xe7\x83\x8f\xe9\xb4\x89"}) add_word(table, id++, word);
+  for (const char* word : {"the", "then", " raven", "\xe7\x83\x8f", "\xe7\x83\x8f\xe9\xb4\x89"})
+    add_word(table, id++, word);
   const Trie trie{Bytes(table)};
   const std::string text = "then the raven \xe7\x83\x8f\xe9\xb4\x89\xe7\x83\x8f\xff thethen";
   const Bytes bytes(reinterpret_cast<const uint8_t*>(text.data()), text.size());

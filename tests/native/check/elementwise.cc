@@ -26,7 +26,7 @@ const Function kFunctions[] = {
     {Unary::Exp, "exp", [](double x) { return std::exp(x); }},
     {Unary::Tanh, "tanh", [](double x) { return std::tanh(x); }},
     {Unary::Sigmoid, "sigmoid", sigmoid},
-    {Unary::Silu, "silu", [](double x) { return x == -HUGE_VAL ? NAN : x * sigmoid(x); }},  // -inf * 0, as in the packages
+    {Unary::Silu, "silu", [](double x) { return x == -HUGE_VAL ? NAN : x * sigmoid(x); }},  // -inf * 0
     {Unary::Relu2, "relu2", [](double x) { return x < 0 ? 0 : x * x; }},
 };
 

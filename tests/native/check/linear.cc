@@ -140,8 +140,9 @@ void against_formula(const Bench& b, const Floats& x, const Floats& y, int token
         const double p = in[size_t(t) * cols + k] * b.source.numbers[size_t(o) * cols + k];
         sum += p, size += std::fabs(p), inputs += std::fabs(in[size_t(t) * cols + k]);
       }
-      want.push_back(sum);  // decoded numbers were rounded once more than the kernel's
-      bound.push_back(kEps * (std::sqrt(cols) * size + (dense(b.source.shape.format) ? 0 : 2 * largest * inputs)) + 1e-30);
+      want.push_back(sum);
+      const double twice = dense(b.source.shape.format) ? 0 : 2 * largest * inputs;  // decoding rounds once more
+      bound.push_back(kEps * (std::sqrt(cols) * size + twice) + 1e-30);
     }
   expect_close(y, want, bound, b.what);
 }
@@ -165,9 +166,10 @@ void one_bad_row(const Bench& b, Floats x, const Floats& whole, float bad) {
   const int rows = b.source.shape.rows, cols = b.source.shape.cols, tokens = static_cast<int>(x.size()) / cols;
   x[size_t(4) * cols + 7] = bad;
   const Floats y = b.run(x.data(), tokens);
-  for (int o = 0; o < rows; ++o) expect(!std::isfinite(y[size_t(4) * rows + o]), b.what + " hides a number that is none");
-  expect_same_bits(y.data(), whole.data(), size_t(4) * rows, b.what + " before a bad row");
-  expect_same_bits(&y[size_t(5) * rows], &whole[size_t(5) * rows], whole.size() - size_t(5) * rows, b.what + " after it");
+  const size_t from = size_t(4) * rows, to = from + rows;
+  for (size_t i = from; i < to; ++i) expect(!std::isfinite(y[i]), b.what + " hides a number that is none");
+  expect_same_bits(y.data(), whole.data(), from, b.what + " before a bad row");
+  expect_same_bits(&y[to], &whole[to], whole.size() - to, b.what + " after it");
 }
 
 Bench bench(const Kernels& table, const Source& s) {
