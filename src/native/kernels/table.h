@@ -72,7 +72,12 @@ extern const Kernels kPortable;
 #if defined(__x86_64__)
 extern const Kernels kAvx2;
 extern const Kernels kAvx512;
+#elif defined(__aarch64__)
+extern const Kernels kNeon;
 #endif
+
+// The names of all tables, whether this build holds them or not; the better one first.
+constexpr const char* kTableNames[] = {"avx512", "avx2", "neon", "portable"};
 
 // The best table for this processor, or the one named; nullptr when there is no such table or it cannot run here.
 const Kernels* choose_kernels(const char* name);

@@ -37,7 +37,7 @@ class NativeExecutor:
     block_rows: rows that go through the program together; longer calls are cut, which changes no bit.
         Best a multiple of 6 and 4, the tokens that kernels take at once.
     stage, pack: the recorder's passes.
-    The environment variable ROOKERY_CPU forces a kernel table, for tests: avx512, avx2, portable.
+    The environment variable ROOKERY_CPU forces a kernel table, for tests: avx512, avx2, neon, portable.
     """
 
     name = "native"
