@@ -66,6 +66,11 @@ constexpr int kUnit = 4096;           // floats that hold any unfolded unit of a
 constexpr int kRoundedBlock = 13;    // floats that hold 32 rounded inputs with their scale and sums
 constexpr int kRoundedPadding = 16;  // floats behind the last
 
+// Floats that hold the rounded inputs of `count` tokens.
+inline size_t rounded_size(int count, int cols) {
+  return static_cast<size_t>(count) * (cols / 32) * kRoundedBlock + kRoundedPadding;
+}
+
 inline size_t linear_scratch(int count) { return static_cast<size_t>(kPanel + count) * kGroup + kUnit; }
 
 extern const Kernels kPortable;
