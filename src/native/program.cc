@@ -62,7 +62,18 @@ void Program::run(const Call& call) {
     part.wanted = wanted - part.first_wanted;
     out_ = call.out + size_t(part.first_wanted) * widths[asked_];
     last_ = part;
-    threads_->run([&](int thread) { walk(call, part, thread); });
+    if (!profile) {
+      threads_->run([&](int thread) { walk(call, part, thread); });
+      continue;
+    }
+    int64_t walked = 0;
+    const auto start = Clock::now();
+    threads_->run([&](int thread) {
+      const auto begun = Clock::now();
+      walk(call, part, thread);
+      if (thread == 0) walked = since(begun);
+    });
+    joined += since(start) - walked;
   }
 }
 
@@ -73,6 +84,10 @@ void Program::walk(const Call& call, const Part& part, int thread) {
     if (ops[i].stage != stage) {
       threads_->barrier().wait();
       stage = ops[i].stage;
+      if (profile && thread == 0) {
+        waited += since(start);
+        start = Clock::now();
+      }
     }
     step(ops[i], call, part, thread);
     if (profile && thread == 0) nanoseconds[i] += since(start);
