@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import llama_cpp
+import numpy as np
 
 __all__ = ["start"]
 
@@ -73,10 +74,12 @@ class _Runner:
         return time.perf_counter() - start
 
     def decode(self, tokens: list[int]) -> float:
+        """One token after another, with the choice of the likeliest next one."""
         context = self._fresh(1)
         start = time.perf_counter()
         for token in tokens:
             self._read(context, [token])
+            self._last_logits(context).argmax()
         return time.perf_counter() - start
 
     def batched(self, tokens: list[int], batch: int) -> float:
@@ -94,7 +97,11 @@ class _Runner:
         """After the last token."""
         context = self._fresh(1)
         self._read(context, tokens)
-        return list(llama_cpp.llama_get_logits_ith(context, -1)[: self.vocab])
+        return self._last_logits(context).tolist()
+
+    def _last_logits(self, context: Any) -> np.ndarray:
+        """Float32 (vocab,), where the library keeps them."""
+        return np.ctypeslib.as_array(llama_cpp.llama_get_logits_ith(context, -1), (self.vocab,))
 
     def _read(self, context: Any, tokens: Sequence[int]) -> None:
         """One sequence further by the tokens; logits are computed for the last of each chunk."""

@@ -120,8 +120,19 @@ class NativeExecutor:
 
     @property
     def nanoseconds(self) -> list[int]:
-        """Time of each op of `program.ops` on the first thread, waiting for others included."""
+        """Time of each op of `program.ops` on the first thread, waiting for others not included."""
         return list(self._runner.nanoseconds)
+
+    @property
+    def waiting(self) -> tuple[int, int]:
+        """Nanoseconds of the first thread at the barriers between stages; and for waking the others and for their end."""
+        barriers, joins = self._runner.waiting
+        return int(barriers), int(joins)
+
+    def matrix_bytes(self) -> dict[int, int]:
+        """Packed bytes of each matrix that is multiplied, by its place in `program.matrices`."""
+        order = dict.fromkeys(op.matrix for op in self.program.ops if op.name == "linear")
+        return {i: int(self._runner.matrix_bytes(place)) for place, i in enumerate(order)}
 
 
 def _runner(threads: int) -> Any:
