@@ -19,7 +19,7 @@ from rookery.layout import StateLayout
 from rookery.ops.record import Program, record
 from rookery.weights import Tensor
 
-__all__ = ["NativeExecutor", "default_threads"]
+__all__ = ["NativeExecutor", "default_threads", "stateless"]
 
 MOST_THREADS = 1024
 
@@ -133,6 +133,14 @@ class NativeExecutor:
         """Packed bytes of each matrix that is multiplied, by its place in `program.matrices`."""
         order = dict.fromkeys(op.matrix for op in self.program.ops if op.name == "linear")
         return {i: int(self._runner.matrix_bytes(place)) for place, i in enumerate(order)}
+
+
+def stateless(program: Program, threads: int, block_rows: int) -> Any:
+    """A program without a state, such as one of products alone, on the native side: an object with `run`."""
+    runner = _runner(threads)
+    _transfer(program, runner, program.widths[program.result], 1)
+    runner.finish(program.widths, program.buffers, program.buffer_widths, program.result, 0, block_rows)
+    return runner
 
 
 def _runner(threads: int) -> Any:
