@@ -152,10 +152,12 @@ class Runner {
 
   std::vector<int64_t> nanoseconds() const { return program_.nanoseconds; }
   std::pair<int64_t, int64_t> waiting() const { return {program_.waited, program_.joined}; }
-  // Bytes of a packed matrix, by its place in `reserve`.
-  size_t matrix_bytes(int index) const {
+  // Bytes of a thread's part of a packed matrix, by its place in `reserve`.
+  size_t matrix_bytes(int index, int thread) const {
+    require(thread >= 0 && thread < threads_.count(), "no such thread");
     const Shape& shape = matrices_.at(index)->shape();
-    return shape.groups() * shape.group_bytes();
+    const Range groups = shape.groups_of(program_.own, thread);
+    return (groups.end - groups.begin) * shape.group_bytes();
   }
   int threads() const { return threads_.count(); }
   const char* table() const { return kernels_->name; }

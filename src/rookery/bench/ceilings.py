@@ -60,7 +60,8 @@ def integer_operations(program: Program, rows: int, wanted: int) -> int:
     What comes after `take`, such as the head, has only the wanted rows.  Products with 16- and 32-bit weights are
     computed in floats and not counted, nor is anything else.
     """
-    count, taken = 0, set()
+    count = 0
+    taken: set[int] = set()
     for op in program.ops:
         if op.name == "take" or taken.intersection(op.inputs):
             taken.add(op.out)

@@ -14,9 +14,10 @@ from typing import Any
 from rookery.bench.child import Child, require
 from rookery.errors import SettingsError
 
-__all__ = ["LENGTHS", "contexts"]
+__all__ = ["LENGTHS", "WORDS", "contexts"]
 
 LENGTHS = (512, 1024, 2048, 4096, 8192, 16384)
+WORDS = 512  # different tokens in a context: of a mapped embedding only the rows that were used are in memory
 _MOST = 1 << 24
 _TOKENS = 32  # generated at each length; the median counts
 

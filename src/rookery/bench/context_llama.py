@@ -10,6 +10,7 @@ from typing import Any
 import llama_cpp
 import numpy as np
 
+from rookery.bench.context import WORDS
 from rookery.bench.memory import resident_bytes
 from rookery.bench.peer_llama import context_for, loaded, prepare, read
 from rookery.bench.speed import random_tokens
@@ -45,7 +46,7 @@ class _Runner:
         """Read so many tokens, then generate."""
         context = context_for(self.model, self.threads, length + tokens)
         start = time.perf_counter()
-        read(context, random_tokens(self.vocab, length))
+        read(context, (random_tokens(self.vocab, WORDS) * (length // WORDS + 1))[:length])
         seconds = time.perf_counter() - start
         found = resident_bytes()
         token, times = 1, []

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from rookery.bench.context import WORDS
 from rookery.bench.memory import resident_bytes
 from rookery.bench.speed import load_timed, native, random_tokens
 from rookery.model import Model
@@ -29,12 +30,13 @@ class _Runner:
     def __init__(self, model: Model) -> None:
         self.model = model
         self.state = model.initial.data.copy()
+        self.words = np.asarray(random_tokens(model.config.vocab, WORDS), np.int32)
         self.read = 0
         self.seconds = 0.0
 
     def context(self, length: int, tokens: int) -> dict[str, float]:
         """Read as far as `length`, then generate on a copy of the state."""
-        prompt = np.asarray(random_tokens(self.model.config.vocab, length - self.read, self.read), np.int32)
+        prompt = np.resize(self.words, length - self.read)
         start = time.perf_counter()
         for at in range(0, len(prompt), _CHUNK):
             self._run(prompt[at : at + _CHUNK], self.state)

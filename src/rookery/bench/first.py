@@ -23,14 +23,14 @@ _PARTS = ("start_s", "load_s", "prefill_s", "total_s")
 
 
 def first_token(path: Path, settings: Settings, threads: Sequence[int]) -> dict[str, Any]:
-    """{"prompt_tokens", "runs"}; a run has "threads", "weight_bytes", "resident" and spreads of seconds:
+    """{"prompt_tokens", "runs"}; a run has "threads", what `weights_of` tells, "memory", and spreads of seconds:
 
     "start_s"    until the interpreter has imported rookery
     "load_s"     for the model and its vocabulary
     "prefill_s"  for the prompt and the choice of a token
     "total_s"    all of it
 
-    "resident" are bytes, "loaded" and "decoded", that is after 64 more tokens; the smallest over the rounds.
+    "memory" is what `resident_bytes` tells of the last round's process, "loaded" and "decoded": after 64 more tokens.
     """
     _round(path, settings.prompt_tokens, threads[0])  # puts the file into the page cache
     found: dict[int, list[dict[str, Any]]] = {count: [] for count in threads}
@@ -41,9 +41,8 @@ def first_token(path: Path, settings: Settings, threads: Sequence[int]) -> dict[
 
 
 def _run(rounds: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    resident = {at: min(r["resident"][at] for r in rounds) for at in rounds[0]["resident"]}
-    about = {key: rounds[0][key] for key in ("threads", "weight_bytes")}
-    return about | {"resident": resident} | {part: Spread(r[part] for r in rounds).summary() for part in _PARTS}
+    about = {key: value for key, value in rounds[-1].items() if key not in (*_PARTS, "started", "first")}
+    return about | {part: Spread(r[part] for r in rounds).summary() for part in _PARTS}
 
 
 def _round(path: Path, prompt_tokens: int, threads: int) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import time
 import numpy as np
 
 from rookery.bench.memory import resident_bytes
-from rookery.bench.speed import load_timed, native, random_tokens
+from rookery.bench.speed import load_timed, native, random_tokens, weights_of
 from rookery.errors import RookeryError
 
 __all__ = ["main"]
@@ -35,8 +35,8 @@ def main(path: str, threads: int, prompt_tokens: int) -> None:
         "first": first,
         "load_s": load_s,
         "prefill_s": first - started - load_s,
-        "weight_bytes": executor.nbytes,
-        "resident": {at: known["now"] for at, known in resident.items() if "now" in known},
+        **weights_of(model),
+        "memory": resident,
     }
     print(json.dumps(found))
 

@@ -130,9 +130,7 @@ def _format(name: str, threads: int, repeat: int, ceilings: _Both) -> dict[str, 
     return result
 
 
-def _measurements(
-    name: str, threads: int, ceilings: _Both
-) -> Iterator[tuple[str, Callable[[], tuple[float, float]]]]:
+def _measurements(name: str, threads: int, ceilings: _Both) -> Iterator[tuple[str, Callable[[], tuple[float, float]]]]:
     """(what, measure it once and return its speed and that of its ceiling, or 0)."""
     kind = FORMATS[name]
     streamed = _Products(name, threads, 4 * last_level_cache() // (_ROWS * kind.row_bytes(_COLS)) + 1, 1)

@@ -62,17 +62,24 @@ def _by_layer(layers: Sequence[str], spent: Sequence[float]) -> dict[str, float]
 
 
 def _by_matrix(executor: NativeExecutor, layers: Sequence[str], spent: Sequence[float]) -> dict[str, dict[str, Any]]:
-    """In the order in which a step reads them.  A matrix that is read twice has its bytes twice."""
+    """In the order in which a step reads them.  A matrix that is read twice has its bytes twice.
+
+    The speed is that of the first thread's part, times the threads; None where it has no part.
+    """
     out: dict[str, dict[str, Any]] = {}
     nbytes = executor.matrix_bytes()
     for op, layer, ns in zip(executor.program.ops, layers, spent, strict=True):
         if op.name == "linear":
             w = executor.program.matrices[op.matrix]
-            fresh = {"layer": layer, "format": w.format, "shape": list(w.shape), "bytes": 0, "ns": 0.0}
+            fresh = {"layer": layer, "format": w.format, "shape": list(w.shape), "bytes": 0, "first": 0, "ns": 0.0}
             row = out.setdefault(w.name, fresh)
-            row["bytes"] += nbytes[op.matrix]
+            row["bytes"] += sum(nbytes[op.matrix])
+            row["first"] += nbytes[op.matrix][0] * executor.threads
             row["ns"] += ns
-    return {name: row | {"bytes_per_s": row["bytes"] / max(row["ns"], 1.0) * 1e9} for name, row in out.items()}
+    for row in out.values():
+        own = row.pop("first")
+        row["bytes_per_s"] = own / max(row["ns"], 1.0) * 1e9 if own else None
+    return out
 
 
 def layers_of(program: Program, fields: dict[int, str]) -> list[str]:

@@ -1,5 +1,5 @@
 """
-How fast a model runs here: reading a prompt, generating alone and in a batch, and how near the machine's limits that is.
+How fast a model runs: reading a prompt, generating alone and in a batch; and how near the machine's limits that is.
 
 Everything of one comparison is measured in rounds, one after another in the same process, and reported as minimum,
 median and maximum: other work on the machine then meets all of them alike.  What the machine can deliver is measured
@@ -8,6 +8,7 @@ in the same rounds, and shares are those of a round.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from rookery.model import Model
     from rookery.ops.native import NativeExecutor
 
-__all__ = ["Settings", "Spread", "bench", "load_timed", "native", "random_tokens"]
+__all__ = ["Settings", "Spread", "bench", "load_timed", "native", "random_tokens", "weights_of"]
 
 Action = Callable[[], float]
 
@@ -168,28 +169,34 @@ def _summary(spreads: dict[str, Spread], settings: Settings) -> dict[str, Any]:
 def _roofline(model: Model, settings: Settings, spreads: dict[str, Spread]) -> dict[str, Any]:
     """What a token reads and multiplies, and which share of the machine that takes.
 
-    "bytes_per_token": the packed matrices, and the state, which is read and written.
-    "integer_operations": of a prompt, by tokens a second its share of "int8_ops_per_s" (`integer_operations`).
+    "bytes_per_token": the packed matrices, and the state, which is read and written; the sequences of a batch read
+    the matrices together.  "integer_operations": of the whole prompt, and of a token (`integer_operations`).
+    "shares": "of_read" and "of_int8", that is of "read_bytes_per_s" and "int8_ops_per_s".
     """
     executor = native(model)
     nbytes = executor.nbytes + 2 * model.initial.data.nbytes
     program, length = executor.program, settings.prompt_tokens
-    operations = integer_operations(program, length, 1)
-    shares: dict[str, Any] = {
-        "decode_of_read": _share(spreads["decode"], nbytes, spreads["read"]),
-        "prefill_of_int8": _share(spreads["prefill"], operations / length, spreads["int8"]),
-        "batched_of_int8": {
-            str(batch): _share(spreads[f"batch {batch}"], integer_operations(program, 1, 1), spreads["int8"])
-            for batch in settings.batches
-        },
-    }
+    operations, each = integer_operations(program, length, 1), integer_operations(program, 1, 1)
     return {
-        "weight_bytes": executor.nbytes,
         "bytes_per_token": nbytes,
         "decode_bytes_per_s": nbytes * spreads["decode"].median,
-        "integer_operations": {"prompt": operations, "token": integer_operations(program, 1, 1)},
-        "shares": shares,
+        "integer_operations": {"prompt": operations, "token": each},
+        "shares": {
+            "prefill": {"of_int8": _share(spreads["prefill"], operations / length, spreads["int8"])},
+            "decode": {"of_read": _share(spreads["decode"], nbytes, spreads["read"])},
+            "batched": {
+                str(batch): _of_both(executor.nbytes / batch + nbytes - executor.nbytes, each, spreads, batch)
+                for batch in settings.batches
+            },
+        },
     }
+
+
+def _of_both(nbytes: float, operations: int, spreads: dict[str, Spread], batch: int) -> dict[str, float]:
+    """Of a batch, by the bytes and operations that each of its tokens takes."""
+    speeds = spreads[f"batch {batch}"]
+    of_int8 = {"of_int8": _share(speeds, operations, spreads["int8"])} if batch > 1 else {}
+    return {"of_read": _share(speeds, nbytes, spreads["read"]), **of_int8}
 
 
 def _share(speeds: Spread, each: float, ceiling: Spread) -> float:
@@ -205,6 +212,22 @@ def native(model: Model) -> NativeExecutor:
     if not isinstance(model.executor, NativeExecutor):
         raise SettingsError(f"the {model.executor.name} executor cannot be measured; use the native one")
     return model.executor
+
+
+def weights_of(model: Model) -> dict[str, Any]:
+    """ "parameters"; "format", that of most of the packed bytes; "packed_bytes" of the matrices, in memory; and
+    "embedding_bytes", which stay in the file: only rows that are used come into memory, with their neighbours."""
+    executor = native(model)
+    matrices, sizes = executor.program.matrices, dict[str, int]()
+    for i, parts in executor.matrix_bytes().items():
+        sizes[matrices[i].format] = sizes.get(matrices[i].format, 0) + sum(parts)
+    embedding = next(matrices[op.matrix] for op in executor.program.ops if op.name == "embed")
+    return {
+        "parameters": sum(math.prod(w.shape) for w in model.checkpoint.tensors.values()),
+        "format": max(sizes, key=sizes.__getitem__),
+        "packed_bytes": executor.nbytes,
+        "embedding_bytes": embedding.shape[0] * embedding.kind.row_bytes(embedding.shape[1]),
+    }
 
 
 def load_timed(path: str | Path, threads: int = 0) -> tuple[Model, float]:

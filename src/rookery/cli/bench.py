@@ -102,7 +102,9 @@ def _wish(model: Path | None, given: dict[str, Any]) -> _Wish:
         check_plot(plot)
     formats = [name.strip() for name in (given["formats"] or "").split(",") if name.strip()]
     more = {key: given[key] for key in ("profile", "against", "first_token", "kernels")}
-    return _Wish(model, settings, threads, speeds, formats=formats, context=context, transformer=transformer, plot=plot, **more)
+    return _Wish(
+        model, settings, threads, speeds, formats=formats, context=context, transformer=transformer, plot=plot, **more
+    )
 
 
 def _parts(wish: _Wish) -> Iterator[tuple[str, Callable[[], Any]]]:
@@ -123,7 +125,7 @@ def _run(wish: _Wish, threads: int) -> dict[str, Any]:
     from rookery.bench.memory import forget_peak, resident_bytes
     from rookery.bench.peer import Peer
     from rookery.bench.profiling import profile
-    from rookery.bench.speed import bench, load_timed, native, random_tokens
+    from rookery.bench.speed import bench, load_timed, native, random_tokens, weights_of
 
     assert wish.model is not None
     forget_peak()
@@ -134,6 +136,7 @@ def _run(wish: _Wish, threads: int) -> dict[str, Any]:
         "model": str(model),
         "threads": executor.threads,
         "kernels": executor.table,
+        **weights_of(model),
         "load_s": seconds,
         "load_average": load_average(),
         "memory_before": before,

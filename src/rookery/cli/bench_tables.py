@@ -82,7 +82,10 @@ def _machine(where: dict[str, Any]) -> Section:
     cores = f"{where['usable_cores']} of {where['cores']} processors"
     facts = [
         ("processor", f"{where['processor']}, {cores}, {where['kernels']} kernels"),
-        ("versions", f"rookery {where['rookery']}, Python {where['python']}, numpy {where['numpy']}, {where['system']}"),
+        (
+            "versions",
+            f"rookery {where['rookery']}, Python {where['python']}, numpy {where['numpy']}, {where['system']}",
+        ),
         ("measured", f"{where['date']} by: {where['command']}"),
         ("machine's load", "" if load is None else f"{load:.1f}{busy if where['busy'] else ''}"),
     ]
@@ -97,25 +100,32 @@ def _threads(count: int) -> str:
 
 
 def _facts(run: dict[str, Any]) -> Facts:
-    memory, weights = run["memory"], run["weight_bytes"]
-    after = memory["decoded"].get("now")
+    memory = run["memory"]
     facts = [
         ("model", run["model"]),
         ("threads", f"{run['threads']}, {run['kernels']} kernels"),
         ("loaded in", f"{run['load_s']:.2f} s"),
-        ("weights", human_bytes(weights)),
         (
-            "resident",
-            f"{human_bytes(memory['loaded']['now'])} loaded, {human_bytes(after)} after decoding: "
-            f"weights {'+' if after >= weights else '-'} {human_bytes(abs(after - weights))}"
-            if after
-            else "",
+            "weights",
+            f"{human_bytes(run['packed_bytes'])}, and {human_bytes(run['embedding_bytes'])} of embedding in the file",
         ),
+        ("resident", f"{_resident(run)} after decoding" if "now" in memory["decoded"] else ""),
         ("read per token", f"{human_bytes(run['bytes_per_token'])}, {run['decode_bytes_per_s'] / 1e9:.1f} GB/s"),
         ("multiplied per token", _operations(run["integer_operations"]["token"])),
         ("state", f"{human_bytes(run['state_bytes'])} per conversation, constant"),
     ]
     return facts + (_peer_facts(run) if "ratios" in run else [])
+
+
+def _resident(run: dict[str, Any]) -> str:
+    """What the process holds, and what of that is more than the weights."""
+    memory = run["memory"]["decoded"]
+    weights = run["packed_bytes"] + run["embedding_bytes"]
+    private = memory["anonymous"] - run["packed_bytes"]
+    return (
+        f"{human_bytes(memory['now'])} (weights {'+' if memory['now'] >= weights else '-'} "
+        f"{human_bytes(abs(memory['now'] - weights))}; without mapped files: packed + {human_bytes(private)})"
+    )
 
 
 def _operations(count: float) -> str:
@@ -135,10 +145,10 @@ def _peer_facts(run: dict[str, Any]) -> Facts:
 
 def _speeds(run: dict[str, Any]) -> Iterator[tuple[str, ...]]:
     shares = run["shares"]
-    yield _speed("prefill", run["prefill"], _share(shares["prefill_of_int8"], "int8"))
-    yield _speed("decode", run["decode"], _share(shares["decode_of_read"], "reading"))
+    yield _speed("prefill", run["prefill"], _share(shares["prefill"]))
+    yield _speed("decode", run["decode"], _share(shares["decode"]))
     for batch, spread in run["batched"].items():
-        yield _speed(f"decode, batch {batch}", spread, _share(shares["batched_of_int8"][batch], "int8"))
+        yield _speed(f"decode, batch {batch}", spread, _share(shares["batched"][batch]))
     if "ratios" in run:
         yield from _peer_speeds(run["peer"])
     yield _speed("reading memory", run["read_bytes_per_s"], "", 1e9, "GB/s")
@@ -159,8 +169,9 @@ def _speed(
     return (name, *(f"{spread[key] / scale:.1f}" for key in ("min", "median", "max")), unit, share)
 
 
-def _share(share: float, of: str) -> str:
-    return f"{share:.0%} of {of}" if share else ""
+def _share(shares: dict[str, float]) -> str:
+    names = {"of_read": "reading", "of_int8": "int8"}
+    return ", ".join(f"{share:.0%} of {names[of]}" for of, share in shares.items() if share)
 
 
 # ---------------------------------------------------------------- where the time goes
@@ -192,22 +203,24 @@ def _matrices(matrices: dict[str, dict[str, Any]], total: float) -> Iterator[tup
         kinds.setdefault((re.sub(r"^blocks\.\d+\.", "", name).removesuffix(".weight"), row["format"]), []).append(row)
     for (name, format), rows in sorted(kinds.items(), key=lambda item: -sum(row["ns"] for row in item[1])):
         ns, nbytes = sum(row["ns"] for row in rows), sum(row["bytes"] for row in rows)
-        yield (name, str(len(rows)), format, f"{nbytes / 2**20:.1f}", *_time(ns, total), f"{nbytes / max(ns, 1):.1f}")
+        known = [row for row in rows if row["bytes_per_s"]]
+        seconds = sum(row["bytes"] / row["bytes_per_s"] for row in known)
+        speed = f"{sum(row['bytes'] for row in known) / seconds / 1e9:.1f}" if known else ""
+        yield (name, str(len(rows)), format, f"{nbytes / 2**20:.1f}", *_time(ns, total), speed)
 
 
 # ---------------------------------------------------------------- the rest
 
 
 def _first_token(found: dict[str, Any]) -> Section:
-    columns = ("threads", "start", "load", "prefill", "first token", "resident, loaded", "decoded", "beyond the weights")
+    columns = ("threads", "start", "load", "prefill", "first token", "resident")
     rows = []
     for run in found["runs"]:
-        resident = run["resident"]
-        memory = [human_bytes(resident[at]) if at in resident else "" for at in ("loaded", "decoded")]
-        beyond = human_bytes(resident["decoded"] - run["weight_bytes"]) if "decoded" in resident else ""
         times = (f"{run[part]['median']:.3f} s" for part in ("start_s", "load_s", "prefill_s", "total_s"))
-        rows.append((str(run["threads"]), *times, *memory, beyond))
-    return Section(f"from the start of the process to the first token after {found['prompt_tokens']}", [], [Table(columns, rows)])
+        rows.append((str(run["threads"]), *times, _resident(run) if "now" in run["memory"]["decoded"] else ""))
+    return Section(
+        f"from the start of the process to the first token after {found['prompt_tokens']}", [], [Table(columns, rows)]
+    )
 
 
 def _kernels(found: dict[str, Any]) -> Iterator[Section]:
@@ -215,9 +228,17 @@ def _kernels(found: dict[str, Any]) -> Iterator[Section]:
         reading, int8 = run["read_bytes_per_s"]["median"] / 1e9, run["int8_ops_per_s"]["median"] / 1e9
         facts = [("reading memory", f"{reading:.1f} GB/s"), ("int8 products", f"{int8:.0f} GOP/s")]
         counts = found["tokens"]
-        columns = ("format", "streamed, GB/s", "of reading", "in cache, GB/s", *(f"{c} tokens, GOP/s" for c in counts), "of int8")
+        columns = (
+            "format",
+            "streamed, GB/s",
+            "of reading",
+            "in cache, GB/s",
+            *(f"{c} tokens, GOP/s" for c in counts),
+            "of int8",
+        )
         rows = [_kernel(name, row) for name, row in run["formats"].items()]
-        title = f"products with matrices of {found['shape'][0]} x {found['shape'][1]}: {_threads(run['threads'])}, {run['kernels']} kernels"
+        rows_, cols = found["shape"]
+        title = f"products with matrices of {rows_} x {cols}: {_threads(run['threads'])}, {run['kernels']} kernels"
         yield Section(title, facts, [Table(columns, rows)])
 
 

@@ -125,14 +125,15 @@ class NativeExecutor:
 
     @property
     def waiting(self) -> tuple[int, int]:
-        """Nanoseconds of the first thread at the barriers between stages; and for waking the others and for their end."""
+        """Nanoseconds of the first thread at the barriers between stages; and for waking and joining the others."""
         barriers, joins = self._runner.waiting
         return int(barriers), int(joins)
 
-    def matrix_bytes(self) -> dict[int, int]:
-        """Packed bytes of each matrix that is multiplied, by its place in `program.matrices`."""
+    def matrix_bytes(self) -> dict[int, list[int]]:
+        """Packed bytes of each matrix that is multiplied, by its place in `program.matrices`: each thread's part."""
         order = dict.fromkeys(op.matrix for op in self.program.ops if op.name == "linear")
-        return {i: int(self._runner.matrix_bytes(place)) for place, i in enumerate(order)}
+        threads = range(self.threads)
+        return {i: [int(self._runner.matrix_bytes(place, t)) for t in threads] for place, i in enumerate(order)}
 
 
 def stateless(program: Program, threads: int, block_rows: int) -> Any:
