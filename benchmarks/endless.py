@@ -86,17 +86,19 @@ def _of_version(version: str, options: argparse.Namespace) -> dict[str, Any]:
 def _walk(model: Model, options: argparse.Namespace) -> dict[str, Any]:
     tokens = np.asarray(random_tokens(model.config.vocab, WORDS), np.int32)
     state, tenths = _kept(options.progress, model, options.tokens)
-    _step_through(model, model.initial.data.copy(), tokens, np.empty(WORDS))  # warms up
-    each = options.tokens // TENTHS
+    each, done = options.tokens // TENTHS, len(tenths)
+    _step_through(model, model.initial.data.copy(), tokens, warm := np.ones(WORDS))
+    np.median(warm)  # numpy too takes memory the first time
     seconds = np.ones(each)  # not a list: that would grow by an object a token
     gc.collect()
-    for number in range(len(tenths), TENTHS):
+    for number in range(done, TENTHS):
         before = resident_bytes()["now"]
         logits = _step_through(model, state, tokens, seconds)
         assert abs(logits).max() < 1e6
         gc.collect()
         after = resident_bytes()["now"]
-        tenths.append({"resident_start": before, "resident_end": after, "us": 1e6 * float(np.median(seconds))})
+        times = {"us": 1e6 * float(np.median(seconds)), "continues": number > done}
+        tenths.append({"resident_start": before, "resident_end": after, **times})
         if options.progress:
             _keep(options.progress, model, state, tenths, options.tokens)
             print(f"{(number + 1) * each} tokens: {after / 2**20:.2f} MiB, {tenths[-1]['us']:.1f} us", file=sys.stderr)
@@ -104,12 +106,19 @@ def _walk(model: Model, options: argparse.Namespace) -> dict[str, Any]:
         "tokens": each * TENTHS,
         "resident_start": tenths[0]["resident_start"],
         "resident_end": tenths[-1]["resident_end"],
-        "growth": sum(tenth["resident_end"] - tenth["resident_start"] for tenth in tenths),
+        "growth": _growth(tenths),
         "state_bytes": state.nbytes,
         "first_us": tenths[0]["us"],
         "last_us": tenths[-1]["us"],
         "tenths": tenths,
     }
+
+
+def _growth(tenths: list[dict[str, Any]]) -> int:
+    """Of all processes together, each from its first tenth to its last; two processes cannot be compared."""
+    starts = [i for i, tenth in enumerate(tenths) if not tenth["continues"]]
+    ends = [*(i - 1 for i in starts[1:]), len(tenths) - 1]
+    return sum(tenths[b]["resident_end"] - tenths[a]["resident_start"] for a, b in zip(starts, ends, strict=True))
 
 
 def _step_through(model: Model, state: np.ndarray, tokens: np.ndarray, seconds: np.ndarray) -> np.ndarray:

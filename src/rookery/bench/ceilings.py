@@ -35,6 +35,11 @@ class Ceilings:
         self._native = _native.Ceilings(table, threads, min(max(4 * last_level_cache(), like), _MOST))
         self.read(), self.int8()
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes that are read."""
+        return int(self._native.nbytes)
+
     def read(self) -> float:
         """Bytes per second that the threads read, each from one end of its own stretch to the other."""
         return max(float(self._native.touch()) for _ in range(_TRIES))

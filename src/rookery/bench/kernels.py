@@ -47,7 +47,7 @@ def kernels(threads: Sequence[int], repeat: int, formats: Sequence[str] = ()) ->
 
 
 def _run(threads: int, repeat: int, formats: Sequence[str]) -> dict[str, Any]:
-    products = _Products(FORMATS[formats[0]].name, threads, 1, 1)
+    products = _Products(formats[0], threads, 1, 1, _ROWS)
     ceilings = Ceilings(products.table, products.threads)
     read, int8 = Spread(), Spread()
     found = {name: _format(name, threads, repeat, _Both(ceilings, read, int8)) for name in formats}
@@ -81,7 +81,7 @@ class _Products:
     reads: how often each matrix is multiplied in a run.
     """
 
-    def __init__(self, format: str, threads: int, count: int, reads: int, rows: int = _ROWS) -> None:
+    def __init__(self, format: str, threads: int, count: int, reads: int, rows: int) -> None:
         recorder, rng = Recorder(), np.random.default_rng(0)
         inputs = rng.standard_normal((_PROMPT, _COLS), np.float32)
         x = recorder.embed(Tensor("F32", inputs.shape, lambda: inputs, "inputs"))
@@ -133,9 +133,9 @@ def _format(name: str, threads: int, repeat: int, ceilings: _Both) -> dict[str, 
 def _measurements(name: str, threads: int, ceilings: _Both) -> Iterator[tuple[str, Callable[[], tuple[float, float]]]]:
     """(what, measure it once and return its speed and that of its ceiling, or 0)."""
     kind = FORMATS[name]
-    streamed = _Products(name, threads, 4 * last_level_cache() // (_ROWS * kind.row_bytes(_COLS)) + 1, 1)
+    streamed = _Products(name, threads, 4 * last_level_cache() // (_ROWS * kind.row_bytes(_COLS)) + 1, 1, _ROWS)
     cached = _Products(name, threads, 1, _CACHED_READS, _CACHED_ROWS)
-    prompt = _Products(name, threads, 1, 1)
+    prompt = _Products(name, threads, 1, 1, _ROWS)
     limit = ceilings.int8 if prompt.integer else lambda: 0.0
     yield "streamed", lambda: (ceilings.read(), streamed.nbytes / streamed.seconds(1))[::-1]
     yield "cached", lambda: (cached.nbytes / cached.seconds(1), 0.0)

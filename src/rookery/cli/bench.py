@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 __all__ = ["command"]
 
+_PARTS = {"runs", "first_token", "kernels", "context"}
+
 
 @click.command("bench")
 @click.argument("model", required=False, type=click.Path(path_type=Path))
@@ -50,10 +52,11 @@ def command(model: Path | None, markdown: bool, as_json: bool, **options: Any) -
 
     found: dict[str, Any] = {"model": str(model) if model else None, "machine": machine()}
     show = _silent if as_json or markdown else _show
-    show({"machine": found["machine"]})
     for part, measure in _parts(wish):
-        found.setdefault(part, []).append(measure()) if part == "runs" else found.update({part: measure()})
-        show({part: found[part][-1:] if part == "runs" else found[part]})
+        result = [measure()] if part == "runs" else measure()
+        heading = {} if _PARTS & found.keys() else {"machine": found["machine"]}
+        show(heading | {part: result})
+        found[part] = found.get(part, []) + result if part == "runs" else result
     if as_json:
         print_json(found)
     elif markdown:
