@@ -19,7 +19,7 @@ __all__ = ["Ceilings", "integer_operations", "last_level_cache"]
 
 _CACHES = "/sys/devices/system/cpu/cpu0/cache"
 _UNKNOWN_CACHE = 64 << 20
-_MOST = 1 << 30  # bytes; what is larger would measure the same, for longer
+_MOST = 512 << 20  # bytes; what is larger would measure the same, for longer
 _TRIES = 3  # in each round; the best counts, since disturbances only slow down
 _PEAK_S = 0.004
 _DENSE = ("F32", "F16", "BF16")
