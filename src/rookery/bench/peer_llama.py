@@ -119,8 +119,8 @@ class _Runner:
         return context
 
 
-def context_for(model: Any, threads: int, tokens: int, sequences: int = 1) -> Any:
-    """Room for so many tokens of so many sequences in all."""
+def context_for(model: Any, threads: int, tokens: int, sequences: int = 1, **more: Any) -> Any:
+    """Room for so many tokens of so many sequences in all.  more: other settings of a context, by its names."""
     most = llama_cpp.llama_max_parallel_sequences()
     if sequences > most:
         raise SystemExit(f"it runs at most {most} sequences together, not {sequences}; give a smaller --batch")
@@ -130,6 +130,8 @@ def context_for(model: Any, threads: int, tokens: int, sequences: int = 1) -> An
     settings.n_seq_max = sequences
     settings.n_threads = settings.n_threads_batch = threads
     settings.offload_kqv = settings.op_offload = False
+    for name, value in more.items():
+        setattr(settings, name, value)
     context = llama_cpp.llama_init_from_model(model, settings)
     if not context:
         raise SystemExit(f"it cannot make room for {sequences} sequences: {_last_error()}")
