@@ -29,14 +29,19 @@ SPEEDS = ("--prompt-tokens", "512", "--decode-tokens", "32", "--batch", "8,32", 
 
 def main() -> None:
     options = _options()
-    found = _lines(options.results)
-    if not options.tables:
-        for key, command in _commands(options):
-            if key not in found:
-                found[key] = _measured(key, command)
-                with open(options.results, "a", encoding="utf-8") as file:
-                    file.write(json.dumps({"key": key, "found": found[key]}) + "\n")
+    found, failed = _lines(options.results), []
+    for key, command in () if options.tables else _commands(options):
+        if key in found:
+            continue
+        if result := _measured(key, command):
+            found[key] = result
+            with open(options.results, "a", encoding="utf-8") as file:
+                file.write(json.dumps({"key": key, "found": result}) + "\n")
+        else:
+            failed.append(key)
     print(tables(found))
+    if failed:
+        raise SystemExit(f"not measured, see above: {', '.join(failed)}; run the same command again")
 
 
 def _options() -> argparse.Namespace:
@@ -71,13 +76,12 @@ def _commands(options: argparse.Namespace) -> Iterator[tuple[str, list[str]]]:
         yield "context", [*bench, str(options.models[0]), *beside, *plot]
 
 
-def _measured(key: str, command: list[str]) -> dict[str, Any]:
+def _measured(key: str, command: list[str]) -> dict[str, Any] | None:
+    """None if it failed; it has said why."""
     start = time.monotonic()
     done = subprocess.run([sys.executable, *command, "--json"], stdout=subprocess.PIPE, text=True, check=False)
-    if done.returncode:
-        raise SystemExit(f"{key}: measuring failed; mend that and run the same command again")
     print(f"{key}: {time.monotonic() - start:.0f} s", file=sys.stderr)
-    return dict(json.loads(done.stdout))
+    return None if done.returncode else dict(json.loads(done.stdout))
 
 
 def _lines(path: Path) -> dict[str, dict[str, Any]]:

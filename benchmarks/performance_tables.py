@@ -49,16 +49,18 @@ def _machine(found: Found) -> str:
     if not machines:
         return "Nothing has been measured yet."
     known = machines[0]
-    loads = [m["load_average"] for m in machines if m["load_average"] is not None]
+    used = [m["used_by_others"] for m in machines]
+    used += [count for result in found.values() for run in result.get("runs", ()) for count in run["used_by_others"]]
+    known_used = [count for count in used if count is not None]
     dates = sorted(m["date"][:16].replace("T", " ") for m in machines)
     peers = {
         run["peer"]["settings"].split(",")[0] for r in found.values() for run in r.get("runs", ()) if "peer" in run
     }
-    load = f"; load average before each measurement {min(loads):.1f} to {max(loads):.1f}" if loads else ""
+    others = f"; other processes used {min(known_used):.1f} to {max(known_used):.1f} processors" if known_used else ""
     return (
         f"{known['processor']}, {known['usable_cores']} processors, {known['kernels']} kernels; {known['system']}; "
         f"rookery {known['rookery']}, Python {known['python']}, numpy {known['numpy']}, {', '.join(sorted(peers))}; "
-        f"{dates[0]} to {dates[-1]} UTC{load}."
+        f"{dates[0]} to {dates[-1]} UTC{others}."
     )
 
 

@@ -72,13 +72,14 @@ MACHINE = {
     "python": "3",
     "numpy": "2",
     "date": "2026-01-01T00:00:00",
-    "load_average": 0.1,
+    "used_by_others": 0.1,
 }
 
 
 def line(key, ratio, threads, **more):
     run = {
         "threads": threads,
+        "used_by_others": [0.0, 0.2],
         "format": "Q8_0",
         "parameters": 2e8,
         "prefill": SPREAD,
@@ -104,6 +105,26 @@ def test_tables_from_what_there_is(run_benchmark, tmp_path):
     assert "geometric mean | 3.00 | 1.6 | 2.3 | aim |" in done.stdout
     assert "| decode of 0.1B, share of reading, the least | 0.80 | 0.75 | 0.9 | must |" in done.stdout
     assert "broken" not in done.stdout
+    assert "other processes used 0.0 to 0.2 processors" in done.stdout
+
+
+def test_what_is_there_is_not_measured_again(run_benchmark, model, tmp_path):
+    """Only the first token is missing.  The next time nothing is."""
+    results = tmp_path / "results.jsonl"
+    busy = {"machine": MACHINE, "programs": {"rookery": {"quiet_1": SPREAD, "busy_1": SPREAD, "ratio": 0.9}}}
+    kernels = {"machine": MACHINE, "kernels": {"shape": [1, 1], "tokens": [], "runs": []}}
+    there = [
+        line("m 1", 1.0, 1),
+        *(json.dumps({"key": key, "found": found}) for key, found in (("busy", busy), ("kernels", kernels))),
+    ]
+    results.write_text("\n".join(there) + "\n")
+    command = ("performance.py", results, model, "--threads", "1")
+    first, second = run_benchmark(*command), run_benchmark(*command)
+    assert first.stderr.startswith("m first token: ")
+    assert first.returncode == second.returncode == 0
+    assert second.stderr == ""
+    assert first.stdout == second.stdout
+    assert "| 2 threads beside a busy process, of 1 thread | 0.90 | 0.8 | 1 | must |" in second.stdout
 
 
 def test_tables_of_nothing(run_benchmark, tmp_path):

@@ -46,7 +46,17 @@ def test_shares_of_the_machine(rookery, tmp_path):
 def test_says_where_and_how_it_was_measured(rookery, small):
     where = rookery("bench", small, *FEW, "--threads", 1, "--json").json["machine"]
     assert where["command"].startswith("rookery bench ")
-    assert {"processor", "kernels", "usable_cores", "python", "numpy", "rookery", "date", "busy"} <= set(where)
+    assert {
+        "processor",
+        "kernels",
+        "usable_cores",
+        "python",
+        "numpy",
+        "rookery",
+        "date",
+        "busy",
+        "used_by_others",
+    } <= set(where)
 
 
 def test_prints_a_table(rookery, small):

@@ -7,13 +7,17 @@ import os
 import platform
 import shlex
 import sys
+import time
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-__all__ = ["BUSY", "load_average", "machine"]
+__all__ = ["load_average", "machine", "used_by_others"]
 
-BUSY = 0.5  # load average from which figures are provisional
+_BUSY = 0.1  # processors that others use, from which figures are provisional
+_BUSY_LOAD = 0.5  # the same for the load average, where the first is not known
+_LOOK_S = 0.2
 
 
 def machine() -> dict[str, Any]:
@@ -21,7 +25,7 @@ def machine() -> dict[str, Any]:
     from rookery import __version__, _native
     from rookery.diagnosing import processor
 
-    load = load_average()
+    load, others = load_average(), used_by_others()
     return {
         "processor": processor(),
         "cores": os.cpu_count(),
@@ -35,13 +39,33 @@ def machine() -> dict[str, Any]:
         "command": shlex.join(["rookery", *sys.argv[1:]]),
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "load_average": load,
-        "busy": load is not None and load > BUSY,
+        "used_by_others": others,
+        "busy": others > _BUSY if others is not None else load is not None and load > _BUSY_LOAD,
     }
 
 
 def load_average() -> float | None:
     """Processes that wanted a processor, on average over the last minute; None where the system does not tell."""
     return os.getloadavg()[0] if hasattr(os, "getloadavg") else None
+
+
+def used_by_others() -> float | None:
+    """How many processors other processes are using just now, while this one sleeps; what a host takes from its guest
+    included.  None where there is no /proc."""
+    before = _busy_ticks()
+    time.sleep(_LOOK_S)
+    after = _busy_ticks()
+    if before is None or after is None:
+        return None
+    return float(round((after - before) / os.sysconf("SC_CLK_TCK") / _LOOK_S, 2))
+
+
+def _busy_ticks() -> int | None:
+    try:
+        user, nice, system, _, _, *others = map(int, Path("/proc/stat").read_text().split("\n")[0].split()[1:9])
+    except (OSError, ValueError):
+        return None
+    return user + nice + system + sum(others)
 
 
 def _memory() -> int | None:

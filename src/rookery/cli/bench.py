@@ -124,7 +124,7 @@ def _parts(wish: _Wish) -> Iterator[tuple[str, Callable[[], Any]]]:
 
 
 def _run(wish: _Wish, threads: int) -> dict[str, Any]:
-    from rookery.bench.machine import load_average
+    from rookery.bench.machine import used_by_others
     from rookery.bench.memory import forget_peak, resident_bytes
     from rookery.bench.peer import Peer
     from rookery.bench.profiling import profile
@@ -141,7 +141,7 @@ def _run(wish: _Wish, threads: int) -> dict[str, Any]:
         "kernels": executor.table,
         **weights_of(model),
         "load_s": seconds,
-        "load_average": load_average(),
+        "used_by_others": [used_by_others()],
         "memory_before": before,
     }
     with ExitStack() as stack:
@@ -149,6 +149,7 @@ def _run(wish: _Wish, threads: int) -> dict[str, Any]:
         result |= bench(model, wish.settings, peer)
     if wish.profile:
         result["profile"] = profile(model, random_tokens(model.config.vocab, wish.settings.decode_tokens))
+    result["used_by_others"].append(used_by_others())
     return result
 
 

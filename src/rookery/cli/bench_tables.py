@@ -77,8 +77,8 @@ def _markdown(table: Table) -> str:
 
 
 def _machine(where: dict[str, Any]) -> Section:
-    load = where["load_average"]
-    busy = " on average in the last minute: the machine is busy, so these figures are provisional"
+    load = "" if where["load_average"] is None else f"{where['load_average']:.1f} on average in the last minute"
+    busy = ": these figures are provisional" if where["busy"] else ""
     cores = f"{where['usable_cores']} of {where['cores']} processors"
     facts = [
         ("processor", f"{where['processor']}, {cores}, {where['kernels']} kernels"),
@@ -87,9 +87,15 @@ def _machine(where: dict[str, Any]) -> Section:
             f"rookery {where['rookery']}, Python {where['python']}, numpy {where['numpy']}, {where['system']}",
         ),
         ("measured", f"{where['date']} by: {where['command']}"),
-        ("machine's load", "" if load is None else f"{load:.1f}{busy if where['busy'] else ''}"),
+        ("machine's load", load),
+        ("used by others", f"{_used([where['used_by_others']])}{busy}"),
     ]
     return Section("machine", facts)
+
+
+def _used(processors: Sequence[float | None]) -> str:
+    known = [f"{count:.1f}" for count in processors if count is not None]
+    return f"{' and '.join(known)} processors" if known else ""
 
 
 # ---------------------------------------------------------------- runs
@@ -104,6 +110,10 @@ def _facts(run: dict[str, Any]) -> Facts:
     facts = [
         ("model", run["model"]),
         ("threads", f"{run['threads']}, {run['kernels']} kernels"),
+        (
+            "used by others",
+            f"{_used(run['used_by_others'])} before and after" if None not in run["used_by_others"] else "",
+        ),
         ("loaded in", f"{run['load_s']:.2f} s"),
         (
             "weights",
