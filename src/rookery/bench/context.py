@@ -19,14 +19,14 @@ __all__ = ["LENGTHS", "WORDS", "contexts"]
 LENGTHS = (512, 1024, 2048, 4096, 8192, 16384)
 WORDS = 512  # different tokens in a context: of a mapped embedding only the rows that were used are in memory
 _MOST = 1 << 24
-_TOKENS = 32  # generated at each length; the median counts
+_TOKENS = 32  # generated at each length; the fastest counts
 
 
 def contexts(path: Path, transformer: Path | None, lengths: Sequence[int], threads: int) -> dict[str, Any]:
     """{"lengths", "threads", "programs"}: "rookery" and perhaps "transformer" -> {"about", "points"}.
 
-    A point, one for each length, has "resident_bytes" of the process when so many tokens have been read,
-    "read_s", the seconds that took, and "token_s", the median over the tokens generated from there.
+    A point, one for each length, has "resident_bytes" of the process when so many tokens have been read, "read_s", the
+    seconds that took, and "token_s" and "median_token_s" of the tokens generated from there, the best and the median.
     transformer: a GGUF file that llama.cpp runs; of the same number of parameters, for the comparison to be fair.
     """
     if list(lengths) != sorted(set(lengths)) or not 1 <= lengths[0] <= lengths[-1] <= _MOST:

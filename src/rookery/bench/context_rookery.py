@@ -48,7 +48,12 @@ class _Runner:
             token = int(self._run(np.asarray([token], np.int32), state).argmax())
             times.append(time.perf_counter() - start)
         resident = found.get("now", found["peak"])
-        return {"token_s": float(np.median(times)), "read_s": self.seconds, "resident_bytes": resident}
+        return {
+            "token_s": min(times),
+            "median_token_s": float(np.median(times)),
+            "read_s": self.seconds,
+            "resident_bytes": resident,
+        }
 
     def _run(self, ids: np.ndarray, state: np.ndarray) -> np.ndarray:
         return self.model.executor.run(ids, [len(ids)], [state], np.asarray([len(ids) - 1], np.int32))[0]

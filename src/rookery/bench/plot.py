@@ -36,7 +36,7 @@ def plot(found: dict[str, Any], path: Path) -> None:
     figure = Figure(figsize=(9.0, 3.6), layout="constrained")
     memory, time = figure.subplots(1, 2)
     _panel(memory, found, "resident_bytes", 2.0**-20, "resident memory, MiB")
-    _panel(time, found, "token_s", 1e3, "time per token, ms")
+    _panel(time, found, "token_s", 1e3, "time per token, ms (best of 32)")
     handles, labels = memory.get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper center", ncols=len(labels), frameon=False)
     metadata = {"Date": None} if path.suffix.lower() == ".svg" else None  # the same figures, the same file
