@@ -80,6 +80,8 @@ class Program {
 
   bool profile = false;
   std::vector<int64_t> nanoseconds;  // per op, on thread 0, summed while `profile` is set
+  int64_t waited = 0;                // of thread 0 at the barriers between stages, likewise
+  int64_t joined = 0;                // of thread 0 for waking the others, and for them at the end
 
  private:
   struct Part {  // of a call: rows [begin, end) of it, and which wanted rows lie there

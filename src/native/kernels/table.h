@@ -60,6 +60,8 @@ struct Kernels {
                int lanes);
   void (*wkv7)(const float* r, const float* w, const float* k, const float* v, const float* a, const float* b,
                float* y, float* state, int lanes);
+  // `rounds` rounds of independent int8 products on registers; how many additions and multiplications those were.
+  int64_t (*peak)(int rounds);
 };
 
 constexpr int kUnit = 4096;           // floats that hold any unfolded unit of an integer pack
