@@ -107,13 +107,28 @@ struct Bench {
     Arena arena(sizes);
     Matrix matrix(source.shape, own, arena);
     matrix.pack(source.bytes.data());
-    Floats y(size_t(tokens) * ldy, kSentinel), scratch(linear_scratch(tokens, cols) + 16);
+    Floats y(size_t(tokens) * ldy, kSentinel), scratch(linear_scratch(tokens) + 16);
     float* aligned = scratch.data() + (64 - reinterpret_cast<uintptr_t>(scratch.data()) % 64) % 64 / sizeof(float);
+    const std::vector<uint8_t> codes = dense(source.shape.format) ? std::vector<uint8_t>() : round(x, tokens);
+    const Tokens to{tokens, y.data(), size_t(ldy)};
     for (int t = 0; t < own.threads; ++t) {
       const Range g = source.shape.groups_of(own, t);
-      if (g.begin < g.end) table.linear(matrix.mat(t), x, cols, y.data(), ldy, tokens, g.begin, g.end, aligned);
+      if (g.begin == g.end) continue;
+      if (dense(source.shape.format))
+        table.linear(matrix.mat(t), x, cols, to, g.begin, g.end, aligned);
+      else
+        table.linear_rounded(matrix.mat(t), codes.data(), to, g.begin, g.end, aligned);
     }
     return without_fence(y, tokens, ldy);
+  }
+
+  // The inputs as integer packs read them, rounded by the threads, each its own.
+  std::vector<uint8_t> round(const float* x, int tokens) const {
+    const int blocks = source.shape.cols / 32;
+    std::vector<uint8_t> out((size_t(tokens) * blocks * kRoundedBlock + kRoundedPadding) * sizeof(float));
+    for (int t = 0; t < own.threads; ++t)
+      table.round(x, source.shape.cols, tokens, blocks * t / own.threads, blocks * (t + 1) / own.threads, out.data());
+    return out;
   }
 
   Floats without_fence(const Floats& y, int tokens, int ldy) const {
