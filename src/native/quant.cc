@@ -3,6 +3,8 @@
 #include <bit>
 #include <cstring>
 
+#include "codebooks.h"
+
 namespace rookery {
 
 static_assert(std::endian::native == std::endian::little, "model files are little-endian, and so must the machine be");
@@ -17,11 +19,11 @@ uint16_t load_u16(const uint8_t* p) {
 
 float load_half(const uint8_t* p) { return half_to_float(load_u16(p)); }
 
-// 32 half-bytes: the first 16 numbers in the low halves, the others in the high halves.
-void nibbles(const uint8_t* qs, int8_t* q) {
-  for (int j = 0; j < 16; j++) {
+// Half-bytes: the first half of the numbers in the low halves, the others in the high halves.
+void nibbles(const uint8_t* qs, int8_t* q, int count = 32) {
+  for (int j = 0; j < count / 2; j++) {
     q[j] = static_cast<int8_t>(qs[j] & 15);
-    q[j + 16] = static_cast<int8_t>(qs[j] >> 4);
+    q[j + count / 2] = static_cast<int8_t>(qs[j] >> 4);
   }
 }
 
@@ -87,6 +89,7 @@ int block_size(Format format) {
   switch (format) {
     case Format::F32: case Format::F16: case Format::BF16: return 1;
     case Format::Q4_K: case Format::Q5_K: case Format::Q6_K: return 256;
+    case Format::NF4: return 64;
     default: return 32;
   }
 }
@@ -103,12 +106,15 @@ int block_bytes(Format format) {
     case Format::Q4_K: return 144;
     case Format::Q5_K: return 176;
     case Format::Q6_K: return 210;
+    case Format::INT8: return 32;
+    case Format::NF4: return 34;
   }
   return 0;  // not a format: see known_format
 }
 
 int sub_block(Format format) {
   if (format == Format::Q6_K) return 16;
+  if (format == Format::NF4) return 64;
   return block_size(format) == 1 ? 1 : 32;
 }
 
@@ -116,8 +122,12 @@ bool has_min(Format format) {
   return format == Format::Q4_1 || format == Format::Q5_1 || format == Format::Q4_K || format == Format::Q5_K;
 }
 
+int row_head(Format format) { return format == Format::INT8 ? kRowHead : 0; }
+
+const float* codebook(Format format) { return format == Format::NF4 ? kNf4 : nullptr; }
+
 size_t row_bytes(Format format, size_t n) {
-  return n / static_cast<size_t>(block_size(format)) * static_cast<size_t>(block_bytes(format));
+  return static_cast<size_t>(row_head(format)) + n / static_cast<size_t>(block_size(format)) * static_cast<size_t>(block_bytes(format));
 }
 
 float half_to_float(uint16_t half) {
@@ -132,6 +142,12 @@ float half_to_float(uint16_t half) {
 }
 
 float bf16_to_float(uint16_t bits) { return std::bit_cast<float>(static_cast<uint32_t>(bits) << 16); }
+
+float row_scale(Format format, const uint8_t* row) {
+  float scale = 1;
+  if (row_head(format)) std::memcpy(&scale, row, sizeof scale);
+  return scale;
+}
 
 void unpack_block(Format format, const uint8_t* block, int8_t* q, float* scale, float* min) {
   for (int i = 0; i < block_size(format) / sub_block(format); i++) min[i] = 0;
@@ -149,6 +165,8 @@ void unpack_block(Format format, const uint8_t* block, int8_t* q, float* scale, 
       for (int j = 0; j < 256; j++) q[j] = static_cast<int8_t>(q[j] | ((block[16 + j % 32] >> (j / 32)) & 1) << 4);
       return;
     case Format::Q6_K: unpack_q6_k(block, q, scale); return;
+    case Format::INT8: std::memcpy(q, block, 32); scale[0] = 1; return;
+    case Format::NF4: nibbles(block + 2, q, 64); scale[0] = load_half(block); return;
     case Format::F32: case Format::F16: case Format::BF16: return;  // dense: nothing to unpack
   }
 }
@@ -156,11 +174,15 @@ void unpack_block(Format format, const uint8_t* block, int8_t* q, float* scale, 
 void decode_row(Format format, const uint8_t* row, float* out, int n) {
   const int size = block_size(format), sub = sub_block(format);
   if (size == 1) return decode_dense(format, row, out, n);
+  const float whole = row_scale(format, row);
+  const float* book = codebook(format);
   int8_t q[kMaxBlock];
   float scale[kMaxGroups], min[kMaxGroups];
+  row += row_head(format);
   for (int start = 0; start < n; start += size, row += block_bytes(format), out += size) {
     unpack_block(format, row, q, scale, min);
-    for (int j = 0; j < size; j++) out[j] = scale[j / sub] * static_cast<float>(q[j]);
+    for (int i = 0; i < size / sub; i++) scale[i] *= whole;
+    for (int j = 0; j < size; j++) out[j] = scale[j / sub] * (book ? book[q[j]] : static_cast<float>(q[j]));
     if (!has_min(format)) continue;  // adding 0 would turn -0 into 0
     for (int j = 0; j < size; j++) out[j] += min[j / sub];
   }

@@ -14,7 +14,7 @@ from rookery.quant import FORMATS, encode_rows
 
 BLOCKS = [name for name, kind in FORMATS.items() if kind.block > 1]
 KS = [name for name in BLOCKS if FORMATS[name].block == 256]
-ROUNDED = [name for name in BLOCKS if FORMATS[name].block == 32]
+ROUNDED = [name for name in BLOCKS if name not in KS]
 
 # Distributions that weights have, rows x columns.
 DRAWS = {
@@ -49,7 +49,8 @@ def test_searching_is_never_worse_than_rounding(name, draw):
     rows = [error(kind, encode_rows(kind, row, equal(row)), row) for row in x]
     rounded = [error(kind, kind.encode(row), row) for row in x]
     assert (np.array(rows) <= np.array(rounded) * (1 + 1e-6)).all()
-    assert np.mean(rows) < 0.995 * np.mean(rounded)
+    gain = 1 if name == "INT8" else 0.995  # one scale for a whole row has little to win
+    assert np.mean(rows) < gain * np.mean(rounded)
 
 
 @pytest.mark.parametrize("name", EXPECTED)
@@ -88,9 +89,9 @@ def test_only_proportions_of_importance_count(name):
 @pytest.mark.parametrize("name", BLOCKS)
 @pytest.mark.parametrize("power", [-60, -3, 7])
 def test_scaling_by_powers_of_two_changes_scales_only(name, power):
-    """fp16 scales are exact within their normal range, so the codes must be the same."""
+    """Scales are exact within their normal range, so the codes must be the same."""
     kind, x = FORMATS[name], drawn("gaussian", (4, 512)) * 64
-    if power == -60:
+    if power == -60 and not kind.head:
         assert not kind.decode(encode_rows(kind, np.ldexp(x, -60))).any()  # below every fp16
         return
     want = np.ldexp(kind.decode(encode_rows(kind, x)), power)

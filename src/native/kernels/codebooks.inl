@@ -1,0 +1,48 @@
+// Formats that GGUF does not have: codes that stand for entries of a codebook, and rows with a scale of their own.
+//
+// A struct with kHead has 32 float scales before the units of a group; they multiply the finished sums.  Codebooks hold
+// bytes like any codes, so a code is looked up once per four inputs of a row and then behaves like the others.
+
+namespace rookery {
+namespace {
+
+template <class F>
+constexpr int head_bytes() {
+  if constexpr (requires { F::kHead; })
+    return F::kHead;
+  else
+    return 0;
+}
+
+// Sums of `count` tokens times the scales of the rows.
+inline void scale_rows(const uint8_t* head, float* acc, int count) {
+  for (int t = 0; t < count; ++t, acc += kGroup)
+    for (int r = 0; r < kGroup; r += W) store(acc + r, load(acc + r) * load(reinterpret_cast<const float*>(head) + r));
+}
+
+struct Int8 {
+  static constexpr int kSpan = 32, kRuns = 1, kBytes = 1024, kBias = kDot8Bias, kHead = 128;
+  static constexpr bool kMin = false, kWide = true;
+  static void scales(const uint8_t*, float* scale, float*) {
+    for (int r = 0; r < kGroup; r += W) store(scale + r, splat(1.0f));
+  }
+  static vi codes(const uint8_t* p, int, int j, int r) { return load_int(p + j * 128 + r * 4); }
+};
+
+struct Nf4 {
+  static constexpr int kSpan = 64, kRuns = 2, kBytes = 1088, kBias = kDot8Bias;
+  static constexpr bool kMin = false, kWide = true;
+  static void scales(const uint8_t* p, float* scale, float*) {
+    for (int r = 0; r < kGroup; r += W) {
+      const vf s = load_f16(reinterpret_cast<const uint16_t*>(p) + r) * (1 / kNf4Steps);
+      store(scale + r, s);
+      store(scale + kGroup + r, s);
+    }
+  }
+  static vi codes(const uint8_t* p, int b, int j, int r) {
+    return lookup16(kNf4Codes, nibbles(p + 64 + b * 512, j, r));
+  }
+};
+
+}  // namespace
+}  // namespace rookery
