@@ -13,7 +13,7 @@ struct Best {
 };
 
 // Entries for a trial scale, their least-squares answer, and whether it is better than what there was.
-void consider(const Group& g, const Codebook& book, float inverse, Best& best) {
+void consider(const Group& g, const Coder& book, float inverse, Best& best) {
   uint8_t codes[kMaxCoded];
   float values[kMaxCoded];
   book.nearest(g, inverse, codes, values);
@@ -59,7 +59,23 @@ void Codebook::nearest(const Group& g, float inverse, uint8_t* codes, float* val
   }
 }
 
-float search(const Group& g, const Codebook& book) {
+void PairedCodebook::nearest(const Group& g, float inverse, uint8_t* codes, float* values) const {
+  uint8_t other[kMaxCoded];
+  float others[kMaxCoded];
+  wide_.nearest(g, inverse, codes, values);
+  narrow_.nearest(g, inverse, other, others);
+  for (int i = 0; i < g.n; i += 4) {
+    float more = 0;  // error of the wide table beyond that of the narrow one
+    for (int k = i; k < i + 4; ++k) {
+      const float t = g.x[k] * inverse, a = t - values[k], b = t - others[k];
+      more += g.w[k] * (a * a - b * b);
+    }
+    if (!(more > 0)) continue;
+    for (int k = i; k < i + 4; ++k) codes[k] = static_cast<uint8_t>(other[k] + count_), values[k] = others[k];
+  }
+}
+
+float search(const Group& g, const Coder& book) {
   float peak = 0;
   for (int i = 0; i < g.n; ++i) peak = std::max(peak, std::fabs(g.x[i]));
   Best best;
@@ -77,7 +93,7 @@ float search(const Group& g, const Codebook& book) {
   return best.scale;
 }
 
-Coded encode_near(const Group& g, const Codebook& book, float wanted, const std::function<float(float)>& stored) {
+Coded encode_near(const Group& g, const Coder& book, float wanted, const std::function<float(float)>& stored) {
   Coded best, now;
   best.error = INFINITY;
   float values[kMaxCoded];

@@ -12,22 +12,41 @@ namespace rookery {
 
 constexpr int kMaxCoded = 64;  // numbers in the largest group with a codebook
 
-class Codebook {
+// What codes stand for.
+class Coder {
  public:
-  // entries: `count` numbers, ascending, at most 32, none further than 1/32 of the largest magnitude's distance apart
-  // from being told apart: no two in one cell of a grid of 512 over their range.
+  virtual ~Coder() = default;
+  // The nearest entry for each number times `inverse`: its code and its value.
+  virtual void nearest(const Group& g, float inverse, uint8_t* codes, float* values) const = 0;
+  virtual float largest() const = 0;  // magnitude of an entry
+};
+
+// One table of at most 32 numbers, ascending, no three in a 512th of their range.
+class Codebook : public Coder {
+ public:
   Codebook(const float* entries, int count);
-
-  // The nearest entry for each number times `inverse`: its place and its value.
-  void nearest(const Group& g, float inverse, uint8_t* codes, float* values) const;
-
-  float largest() const { return largest_; }  // magnitude
+  void nearest(const Group& g, float inverse, uint8_t* codes, float* values) const override;
+  float largest() const override { return largest_; }
 
  private:
   static constexpr int kCells = 512;
   float entries_[32], middle_[32];  // middle_[i]: between entries i and i + 1
   float start_, cells_per_unit_, largest_;
-  uint8_t first_[kCells];
+  uint8_t first_[kCells];  // the entry nearest to the beginning of each cell
+};
+
+// Two tables of `count` numbers; every four numbers of a group use the one that suits them better.  The choice is
+// added to their codes as `count`.
+class PairedCodebook : public Coder {
+ public:
+  PairedCodebook(const float* entries, int count)
+      : wide_(entries, count), narrow_(entries + count, count), count_(static_cast<uint8_t>(count)) {}
+  void nearest(const Group& g, float inverse, uint8_t* codes, float* values) const override;
+  float largest() const override { return wide_.largest(); }
+
+ private:
+  Codebook wide_, narrow_;
+  uint8_t count_;
 };
 
 // A group as it is stored.
@@ -37,9 +56,9 @@ struct Coded {
 };
 
 // The best scale, as if any could be stored.
-float search(const Group& g, const Codebook& book);
+float search(const Group& g, const Coder& book);
 
 // The best codes near a wanted scale; `stored` gives the scale a file can hold next to one wanted.
-Coded encode_near(const Group& g, const Codebook& book, float wanted, const std::function<float(float)>& stored);
+Coded encode_near(const Group& g, const Coder& book, float wanted, const std::function<float(float)>& stored);
 
 }  // namespace rookery

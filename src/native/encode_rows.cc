@@ -92,10 +92,72 @@ void encode_int8(const Row& row, const uint8_t* head, uint8_t* out) {
   codes_for(row.x.data(), row.w.data(), n, std::ldexp(scale, -row.power), reinterpret_cast<int8_t*>(out + sizeof scale));
 }
 
+// ---------------------------------------------------------------- C4, C5
+
+constexpr float kLargestByteScale = 248, kRoom = 2;  // a given row scale must serve blocks that have grown a little
+
+// The byte whose scale is nearest.
+uint8_t to_byte_scale(float scale) {
+  const float magnitude = std::clamp(std::fabs(scale), 1.0f, kLargestByteScale);
+  int power = 0;
+  const float mantissa = std::frexp(magnitude, &power);  // 0.5 .. 1
+  const int byte = (power - 1) * 16 + static_cast<int>(std::nearbyint(mantissa * 32)) - 16;
+  return static_cast<uint8_t>(std::min(byte, 127) | (scale < 0 ? 128 : 0));
+}
+
+Group group(const Row& row, int at) { return {row.x.data() + at, row.w.data() + at, 32}; }
+
+void store_paired(const Coded* two, bool five, uint8_t* out) {
+  const int count = five ? 32 : 16;
+  std::memset(out, 0, five ? 12 : 4);
+  for (int i = 0; i < 2; ++i) {
+    out[i] = to_byte_scale(two[i].scale);
+    for (int j = 0; j < 8; ++j) out[2 + i] = static_cast<uint8_t>(out[2 + i] | (two[i].codes[4 * j] / count) << j);
+    for (int j = 0; five && j < 32; ++j) {
+      uint8_t& bits = out[4 + 4 * i + j / 8];
+      bits = static_cast<uint8_t>(bits | (two[i].codes[j] >> 4 & 1) << (j % 8));
+    }
+  }
+  out += five ? 12 : 4;
+  for (int j = 0; j < 32; ++j) out[j] = static_cast<uint8_t>((two[0].codes[j] & 15) | (two[1].codes[j] & 15) << 4);
+}
+
+const Coder& coder_of(Format format) {
+  static const PairedCodebook c4(codebook(Format::C4), 16), c5(codebook(Format::C5), 32);
+  return format == Format::C4 ? c4 : c5;
+}
+
+void encode_paired(Format format, const Row& row, const uint8_t* head, uint8_t* out) {
+  const int n = static_cast<int>(row.x.size());
+  const Coder& book = coder_of(format);
+  std::vector<float> wanted;
+  float most = 0, whole;
+  for (int at = 0; at < n; at += 32) wanted.push_back(search(group(row, at), book)), most = std::max(most, std::fabs(wanted.back()));
+  if (head)
+    std::memcpy(&whole, head, sizeof whole);
+  else
+    whole = storable(most * kRoom / kLargestByteScale, row.power, kLargestByteScale * book.largest());
+  std::memcpy(out, &whole, sizeof whole);
+  out += sizeof whole;
+  const float unit = std::ldexp(whole, -row.power);
+  const auto stored = [unit](float scale) {
+    return unit > 0 ? byte_scale(to_byte_scale(scale / unit)) * unit : 0;
+  };
+  for (int at = 0; at < n; at += 64, out += block_bytes(format)) {
+    Coded two[2];
+    for (int i = 0; i < 2; ++i) {
+      two[i] = encode_near(group(row, at + 32 * i), book, wanted[static_cast<size_t>(at / 32 + i)], stored);
+      two[i].scale = unit > 0 ? two[i].scale / unit : 0;
+    }
+    store_paired(two, format == Format::C5, out);
+  }
+}
+
 }  // namespace
 
-void encode_headed(Format, const float* row, const float* importance, const uint8_t* head, uint8_t* out, int n) {
-  encode_int8(normalised(row, importance, n), head, out);
+void encode_headed(Format format, const float* row, const float* importance, const uint8_t* head, uint8_t* out, int n) {
+  const Row scaled = normalised(row, importance, n);
+  format == Format::INT8 ? encode_int8(scaled, head, out) : encode_paired(format, scaled, head, out);
 }
 
 // ---------------------------------------------------------------- NF4

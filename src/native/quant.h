@@ -9,7 +9,7 @@ namespace rookery {
 // The numbers are the type ids of GGUF files; formats that GGUF does not have count from 1000.
 enum class Format : int {
   F32 = 0, F16 = 1, Q4_0 = 2, Q4_1 = 3, Q5_0 = 6, Q5_1 = 7, Q8_0 = 8, Q4_K = 12, Q5_K = 13, Q6_K = 14, BF16 = 30,
-  INT8 = 1000, NF4 = 1001
+  INT8 = 1000, NF4 = 1001, C4 = 1002, C5 = 1003
 };
 
 constexpr int kRowHead = 4;     // bytes of the scale at the beginning of a row, in formats that have one
@@ -31,6 +31,7 @@ size_t row_bytes(Format format, size_t n);
 
 float half_to_float(uint16_t half);  // exact, subnormals included
 float bf16_to_float(uint16_t bits);
+float byte_scale(uint8_t byte);  // a sign, three bits of exponent, four of mantissa: 1 to 248 in magnitude
 float row_scale(Format format, const uint8_t* row);  // what multiplies every number of a row; 1 where there is none
 
 // One block of a block format: number j is scale[j / sub] * q[j] + min[j / sub], sub = sub_block(format), where q[j]

@@ -44,5 +44,32 @@ struct Nf4 {
   }
 };
 
+// Four bytes of a row: the scales of two runs, then for each run which of two tables every four inputs use.
+inline vf byte_scale(vi lanes, int run) {
+  const vu byte = vu(lanes) >> (8 * run);
+  return vf((((byte & 0x7fu) << 19) + 0x3f800000u) | (byte & 0x80u) << 24);
+}
+
+template <bool FIVE>
+struct Paired {
+  static constexpr int kBlock = FIVE ? 640 : 512;
+  static constexpr int kSpan = 64, kRuns = 2, kBytes = 128 + 2 * kBlock, kBias = kBookBias, kHead = 128;
+  static constexpr bool kMin = false, kWide = false;
+  static void scales(const uint8_t* p, float* scale, float*) {
+    for (int r = 0; r < kGroup; r += W)
+      for (int run = 0; run < 2; ++run) store(scale + run * kGroup + r, byte_scale(load_int(p + 4 * r), run));
+  }
+  static vi codes(const uint8_t* p, int b, int j, int r) {
+    const vi narrow = vi(vu(load_int(p + 4 * r)) << (15 - 8 * b - j));  // the bit of these four inputs on top
+    p += 128 + b * kBlock;
+    if constexpr (FIVE) {
+      const vi c = nibbles(p + 128, j, r) | (field(load_int(p + r * 4), j, 0x01010101u) << 4);
+      return narrow < 0 ? lookup32(kC5[1], c) : lookup32(kC5[0], c);
+    }
+    const vi c = nibbles(p, j, r);
+    return narrow < 0 ? lookup16(kC4[1], c) : lookup16(kC4[0], c);
+  }
+};
+
 }  // namespace
 }  // namespace rookery

@@ -8,7 +8,7 @@
 //   dot4(acc, codes, x)   acc + four products per lane, codes 0..127, x int8
 //   dot8(acc, codes, x)   the same for codes 0..255, minus (128 - kDot8Bias) times the sum of the x
 //   nearest(x)            the nearest integers, ties to even
-//   lookup16(table, codes)    for each byte of codes, 0..15, the byte of a table of 16
+//   lookup16(table, codes)    for each byte of codes, 0..15, the byte of a table of 16; lookup32: of 32, codes 0..31
 //   kRowVectors           vectors of rows in flight
 //   kIntTokens            tokens of a tile
 
@@ -387,6 +387,8 @@ void linear_integers(const Mat& w, const float* x, size_t ldx, float* y, size_t 
     case Pack::Q5K: return linear_int<QK<true>>(w, inputs, y, ldy, count, g0, g1, scratch);
     case Pack::Int8: return linear_int<Int8>(w, inputs, y, ldy, count, g0, g1, scratch);
     case Pack::Nf4: return linear_int<Nf4>(w, inputs, y, ldy, count, g0, g1, scratch);
+    case Pack::C4: return linear_int<Paired<false>>(w, inputs, y, ldy, count, g0, g1, scratch);
+    case Pack::C5: return linear_int<Paired<true>>(w, inputs, y, ldy, count, g0, g1, scratch);
     default: return linear_int<Q6>(w, inputs, y, ldy, count, g0, g1, scratch);
   }
 }

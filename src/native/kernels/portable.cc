@@ -56,6 +56,7 @@ inline vi lookup16(const uint8_t* table, vi codes) {
   __builtin_memcpy(&codes, c, 16);
   return codes;
 }
+inline vi lookup32(const uint8_t* table, vi codes) { return lookup16(table, codes); }
 
 }  // namespace
 }  // namespace rookery

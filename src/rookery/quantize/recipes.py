@@ -24,7 +24,7 @@ _LANES = ("att.time_decay", "att.time_first", "att.time_faaaa", "att.r_k")
 _MATRIX = re.compile(r"blocks\.(\d+)\.((?:att|ffn)\.(?:receptance|key|value|gate|output))\.weight")
 
 # What takes the place of a format where rows are no whole number of its blocks.
-_NEXT = {"Q4_K": "Q4_1", "Q5_K": "Q5_1", "Q6_K": "Q8_0", "NF4": "Q4_0"}
+_NEXT = {"Q4_K": "Q4_1", "Q5_K": "Q5_1", "Q6_K": "Q8_0", "NF4": "Q4_0", "C4": "Q4_0", "C5": "Q5_0"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +76,8 @@ RECIPES = {
         Recipe("q5_0", "Q5_0", "Q8_0", "Q8_0"),
         Recipe("q4_1", "Q4_1", "Q8_0", "Q8_0"),
         Recipe("q4_0", "Q4_0", "Q8_0", "Q8_0"),
+        Recipe("c5", "C5", "Q6_K", "Q6_K"),
+        Recipe("c4", "C4", "Q6_K", "Q6_K"),
         Recipe("nf4", "NF4", "Q6_K", "Q6_K"),
     )
 }
