@@ -12,41 +12,39 @@ namespace rookery {
 
 constexpr int kMaxCoded = 64;  // numbers in the largest group with a codebook
 
-// What codes stand for.
-class Coder {
+// What codes stand for: a table of numbers, ascending, or two tables, a wide and a narrow one, of which every four
+// numbers of a group use the one that suits them better.
+class Codebook {
  public:
-  virtual ~Coder() = default;
-  // The nearest entry for each number times `inverse`: its code and its value.
-  virtual void nearest(const Group& g, float inverse, uint8_t* codes, float* values) const = 0;
-  virtual float largest() const = 0;  // magnitude of an entry
-};
+  // entries: `tables` times `count` numbers, at most 32 in a table, no three of one in a 512th of the first's range.
+  Codebook(const float* entries, int count, int tables);
 
-// One table of at most 32 numbers, ascending, no three in a 512th of their range.
-class Codebook : public Coder {
- public:
-  Codebook(const float* entries, int count);
-  void nearest(const Group& g, float inverse, uint8_t* codes, float* values) const override;
-  float largest() const override { return largest_; }
+  // The value of the nearest entry for each number times `inverse`.
+  void nearest(const Group& g, float inverse, float* values) const;
+  // The same, and its place among all entries.
+  void nearest(const Group& g, float inverse, float* values, uint8_t* codes) const;
+
+  float largest() const { return largest_; }  // magnitude of an entry
 
  private:
-  static constexpr int kCells = 512;
-  float entries_[32], middle_[32];  // middle_[i]: between entries i and i + 1
+  static constexpr int kCells = 512;  // of the first table's range
+  struct Cell {
+    float middle, low, high;  // the entries on both sides of the middle that lies in the cell, if one does
+    int first;                // the place of the lower
+  };
+  struct Four {
+    const Cell* cells[4];
+    bool high[4];
+    float values[4], error;
+  };
+  void fill(const float* entries, int count, Cell* cells) const;
+  Four nearest_four(const Cell* cells, const int* at, const float* t, const float* w) const;
+  template <class Take>
+  void each_four(const Group& g, float inverse, Take take) const;
+
+  int tables_;
   float start_, cells_per_unit_, largest_;
-  uint8_t first_[kCells];  // the entry nearest to the beginning of each cell
-};
-
-// Two tables of `count` numbers; every four numbers of a group use the one that suits them better.  The choice is
-// added to their codes as `count`.
-class PairedCodebook : public Coder {
- public:
-  PairedCodebook(const float* entries, int count)
-      : wide_(entries, count), narrow_(entries + count, count), count_(static_cast<uint8_t>(count)) {}
-  void nearest(const Group& g, float inverse, uint8_t* codes, float* values) const override;
-  float largest() const override { return wide_.largest(); }
-
- private:
-  Codebook wide_, narrow_;
-  uint8_t count_;
+  Cell cells_[2][kCells];
 };
 
 // A group as it is stored.
@@ -56,9 +54,9 @@ struct Coded {
 };
 
 // The best scale, as if any could be stored.
-float search(const Group& g, const Coder& book);
+float search(const Group& g, const Codebook& book);
 
 // The best codes near a wanted scale; `stored` gives the scale a file can hold next to one wanted.
-Coded encode_near(const Group& g, const Coder& book, float wanted, const std::function<float(float)>& stored);
+Coded encode_near(const Group& g, const Codebook& book, float wanted, const std::function<float(float)>& stored);
 
 }  // namespace rookery

@@ -122,14 +122,14 @@ void store_paired(const Coded* two, bool five, uint8_t* out) {
   for (int j = 0; j < 32; ++j) out[j] = static_cast<uint8_t>((two[0].codes[j] & 15) | (two[1].codes[j] & 15) << 4);
 }
 
-const Coder& coder_of(Format format) {
-  static const PairedCodebook c4(codebook(Format::C4), 16), c5(codebook(Format::C5), 32);
+const Codebook& tables_of(Format format) {
+  static const Codebook c4(codebook(Format::C4), 16, 2), c5(codebook(Format::C5), 32, 2);
   return format == Format::C4 ? c4 : c5;
 }
 
 void encode_paired(Format format, const Row& row, const uint8_t* head, uint8_t* out) {
   const int n = static_cast<int>(row.x.size());
-  const Coder& book = coder_of(format);
+  const Codebook& book = tables_of(format);
   std::vector<float> wanted;
   float most = 0, whole;
   for (int at = 0; at < n; at += 32) wanted.push_back(search(group(row, at), book)), most = std::max(most, std::fabs(wanted.back()));
@@ -163,7 +163,7 @@ void encode_headed(Format format, const float* row, const float* importance, con
 // ---------------------------------------------------------------- NF4
 
 void encode_nf4(const Block& block, uint8_t* out) {
-  static const Codebook book(kNf4, 16);
+  static const Codebook book(kNf4, 16, 1);
   const Group group = {block.x, block.w, 64};
   const Coded best = encode_near(group, book, search(group, book), [&](float s) { return block.stored(s); });
   block.store(out, best.scale);

@@ -78,8 +78,9 @@ def test_inputs_that_say_little_still_give_a_matrix(h):
     assert np.abs(back - w).max() < 2
 
 
-def test_a_row_scale_stays_one_for_all_blocks():
-    kind, w = FORMATS["INT8"], np.random.default_rng(7).standard_normal((9, 128)).astype(np.float32)
+@pytest.mark.parametrize("name", ["INT8", "C4", "C5"])
+def test_a_row_scale_stays_one_for_all_blocks(name):
+    kind, w = FORMATS[name], np.random.default_rng(7).standard_normal((9, 128)).astype(np.float32)
     x = inputs(128, 4000)
     h = x[:2500].T @ x[:2500] / 2500
     got = encode_compensated(kind, w, Compensation([h], kind.block))

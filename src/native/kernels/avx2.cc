@@ -42,10 +42,12 @@ inline vi lookup16(const uint8_t* table, vi codes) {
   const __m256i both = _mm256_broadcastsi128_si256(_mm_loadu_si128(reinterpret_cast<const __m128i*>(table)));
   return vi(_mm256_shuffle_epi8(both, __m256i(codes)));
 }
-// A shuffle reads the lower four bits of a byte, the fifth chooses between the halves.
-inline vi lookup32(const uint8_t* table, vi codes) {
+inline vi lookup32(const uint8_t* table, vi codes, vi upper) {
   const __m256i low = __m256i(lookup16(table, codes)), high = __m256i(lookup16(table + 16, codes));
-  return vi(_mm256_blendv_epi8(low, high, _mm256_slli_epi16(__m256i(codes), 3)));
+  return vi(_mm256_blendv_epi8(low, high, __m256i(upper)));
+}
+inline vi choose(vi sign, vi positive, vi negative) {
+  return vi(_mm256_blendv_ps(__m256(positive), __m256(negative), __m256(sign)));
 }
 
 }  // namespace

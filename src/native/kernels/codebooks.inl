@@ -55,6 +55,7 @@ struct Paired {
   static constexpr int kBlock = FIVE ? 640 : 512;
   static constexpr int kSpan = 64, kRuns = 2, kBytes = 128 + 2 * kBlock, kBias = kBookBias, kHead = 128;
   static constexpr bool kMin = false, kWide = false;
+  static constexpr bool kHardCodes = true;  // so hard that they are unfolded as soon as there are two tiles
   static void scales(const uint8_t* p, float* scale, float*) {
     for (int r = 0; r < kGroup; r += W)
       for (int run = 0; run < 2; ++run) store(scale + run * kGroup + r, byte_scale(load_int(p + 4 * r), run));
@@ -63,11 +64,11 @@ struct Paired {
     const vi narrow = vi(vu(load_int(p + 4 * r)) << (15 - 8 * b - j));  // the bit of these four inputs on top
     p += 128 + b * kBlock;
     if constexpr (FIVE) {
-      const vi c = nibbles(p + 128, j, r) | (field(load_int(p + r * 4), j, 0x01010101u) << 4);
-      return narrow < 0 ? lookup32(kC5[1], c) : lookup32(kC5[0], c);
+      const vi c = nibbles(p + 128, j, r), upper = vi(vu(load_int(p + r * 4)) << (7 - j));
+      return choose(narrow, lookup32(kC5[0], c, upper), lookup32(kC5[1], c, upper));
     }
     const vi c = nibbles(p, j, r);
-    return narrow < 0 ? lookup16(kC4[1], c) : lookup16(kC4[0], c);
+    return choose(narrow, lookup16(kC4[0], c), lookup16(kC4[1], c));
   }
 };
 

@@ -8,7 +8,9 @@
 //   dot4(acc, codes, x)   acc + four products per lane, codes 0..127, x int8
 //   dot8(acc, codes, x)   the same for codes 0..255, minus (128 - kDot8Bias) times the sum of the x
 //   nearest(x)            the nearest integers, ties to even
-//   lookup16(table, codes)    for each byte of codes, 0..15, the byte of a table of 16; lookup32: of 32, codes 0..31
+//   lookup16(table, codes)            for each byte of codes, 0..15, the byte of a table of 16
+//   lookup32(table, codes, upper)     the same of 32: 16 further where the top bit of the byte of upper is set
+//   choose(sign, positive, negative)  per lane, by the sign
 //   kRowVectors           vectors of rows in flight
 //   kIntTokens            tokens of a tile
 
@@ -356,7 +358,7 @@ void linear_int(const Mat& w, const uint8_t* x, float* y, size_t ldy, int count,
     const uint8_t* head = w.data + size_t(g - w.first) * w.group_bytes;
     const uint8_t* p = head + head_bytes<F>();
     for (size_t i = 0; i < size_t(count) * kGroup; i += W) store(acc + i, vf{});
-    if (F::kSpan == 32 || count < kUnfoldFrom) {
+    if (F::kSpan == 32 || count < (requires { F::kHardCodes; } ? kIntTokens + 1 : kUnfoldFrom)) {
       for_int_tiles(count, IntTiles<F>{p, x, blocks, 0, units, acc});
     } else {
       for (int u = 0; u < units; ++u) {

@@ -56,7 +56,10 @@ inline vi lookup16(const uint8_t* table, vi codes) {
   __builtin_memcpy(&codes, c, 16);
   return codes;
 }
-inline vi lookup32(const uint8_t* table, vi codes) { return lookup16(table, codes); }
+inline vi lookup32(const uint8_t* table, vi codes, vi upper) {
+  return lookup16(table, codes | (upper >> 3 & 0x10101010));
+}
+inline vi choose(vi sign, vi positive, vi negative) { return sign < 0 ? negative : positive; }
 
 }  // namespace
 }  // namespace rookery
