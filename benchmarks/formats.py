@@ -21,6 +21,7 @@ import numpy as np
 
 from rookery.formats import Checkpoint, open_checkpoint
 from rookery.formats.check import checked
+from rookery.formats.lazy import array
 from rookery.initialise import make_config, random_model
 from rookery.model import load
 from rookery.quant import FORMATS, WeightFormat, encode_rows
@@ -34,6 +35,7 @@ DRAWS: dict[str, Callable[[np.random.Generator], np.ndarray]] = {
     "gaussian": lambda rng: rng.standard_normal((ROWS, COLUMNS)),
     "laplace": lambda rng: rng.laplace(size=(ROWS, COLUMNS)),
     "Student t, 4": lambda rng: rng.standard_t(4, (ROWS, COLUMNS)),
+    "even": lambda rng: rng.uniform(-1, 1, (ROWS, COLUMNS)),
 }
 RECIPES = ("nf4", "q4_0", "q4_k", "c4", "q4_1", "q5_0", "q5_k", "c5", "q5_1", "q6_k", "int8", "q8_0")
 
@@ -43,12 +45,10 @@ def main() -> None:
     if not options.models and not options.random:
         return _errors()
     for path in options.models:
-        _divergences(path.name, open_checkpoint(path), *_tokens(open_checkpoint(path), options))
+        _divergences(path.name, open_checkpoint(path), *_tokens(open_checkpoint(path), options), options.recipes)
     if options.random:
-        config = make_config("7", layers=4, width=768, vocab=256)
-        ranks = np.random.default_rng(0).zipf(1.3, 3000) % 256
-        model = checked(random_model(config))
-        _divergences("random, width 768", model, ranks[:1000].tolist(), ranks[1000:].tolist())
+        ranks = np.random.default_rng(0).zipf(1.3, 2000) % 256
+        _divergences("random, width 768", _gaussian(), ranks[:500].tolist(), ranks[500:].tolist(), options.recipes)
 
 
 def _errors() -> None:
@@ -94,10 +94,23 @@ def _tokens(checkpoint: Checkpoint, options: argparse.Namespace) -> tuple[Sequen
     return measure.tokens(words), calibrate
 
 
-def _divergences(name: str, source: Checkpoint, measure: Sequence[int], calibrate: Sequence[int]) -> None:
+def _gaussian() -> Checkpoint:
+    """A random RWKV-7 whose matrices hold gaussian numbers, as trained ones nearly do, not evenly spread ones."""
+    model = checked(random_model(make_config("7", layers=2, width=768, vocab=256)))
+    rng = np.random.default_rng(1)
+    for name, tensor in model.tensors.items():
+        if len(tensor.shape) == 2 and name.endswith(".weight"):
+            x = (rng.standard_normal(tensor.shape) * tensor.numpy().std()).astype(np.float32)
+            model.tensors[name] = array("F32", x)
+    return model
+
+
+def _divergences(
+    name: str, source: Checkpoint, measure: Sequence[int], calibrate: Sequence[int], recipes: Sequence[str]
+) -> None:
     moments = second_moments(source, calibrate) if calibrate else None
     print(f"\n{name}\n{'recipe':8}{'bits':>8}{'plain':>12}{'calibrated':>14}", flush=True)
-    for each in RECIPES:
+    for each in recipes:
         plain = _divergence(source, each, None, measure)
         better = f"{_divergence(source, each, moments, measure):14.2e}" if moments else ""
         print(f"{each:8}{_bits(source, each):8.3f}{plain:12.2e}{better}", flush=True)
@@ -119,6 +132,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("models", nargs="*", type=Path)
     parser.add_argument("--random", action="store_true")
+    parser.add_argument("--recipes", nargs="+", default=RECIPES)
     parser.add_argument("--text", type=Path)
     parser.add_argument("--calibrate", type=Path)
     parser.add_argument("--tokens", type=int, default=8000)
