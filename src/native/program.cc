@@ -78,7 +78,7 @@ void Program::plan_rounding() {
     if (reader.code != Code::Linear || pack_of(reader.matrix->shape().format) < Pack::Q8) continue;
     const int id = reader.inputs[0];
     for (Op& op : ops) op.rounded |= op.out == id;
-    rounded_[buffers[id]] = Floats(size_t(block_rows) * (widths[id] / 32) * kRoundedBlock + kRoundedPadding);
+    rounded_[buffers[id]] = AlignedFloats(rounded_size(block_rows, widths[id]));
   }
 }
 

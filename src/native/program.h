@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "floats.h"
+#include "aligned.h"
 #include "matrix.h"
 #include "ownership.h"
 #include "threads.h"
@@ -67,7 +67,7 @@ class Program {
   Embedding embedding{};
   int result = -1;  // the logits
   Ownership own;
-  int block_rows = 128;
+  int block_rows = 132;
 
   // Call once after filling in the fields above.
   void prepare(const Kernels* kernels, Threads* threads);
@@ -111,10 +111,10 @@ class Program {
 
   const Kernels* kernels_ = nullptr;
   Threads* threads_ = nullptr;
-  std::vector<Floats> buffers_of_;
-  std::vector<Floats> rounded_;  // per buffer: what it holds rounded for integer matrices, where they read it
+  std::vector<AlignedFloats> buffers_of_;
+  std::vector<AlignedFloats> rounded_;  // per buffer: what it holds rounded for integer matrices, where they read it
   std::vector<size_t> runs_;                 // the first op of each run: ops of a stage that go through together, row by row
-  std::vector<Floats> scratch_;  // per thread
+  std::vector<AlignedFloats> scratch_;  // per thread
   std::vector<char> after_take_;             // per value: has only the wanted rows
   float* out_ = nullptr;                     // where this block's result goes
   int asked_ = -1;                           // the value that is this call's result

@@ -1,7 +1,6 @@
 // AVX2 with FMA and F16C.
 #include <immintrin.h>
 
-#include "codebooks.h"
 #include "table.h"
 
 namespace rookery {

@@ -1,7 +1,6 @@
 // AVX-512 F, BW, VL, DQ, VNNI.
 #include <immintrin.h>
 
-#include "codebooks.h"
 #include "table.h"
 
 namespace rookery {

@@ -3,6 +3,8 @@
 // A struct with kHead has 32 float scales before the units of a group; they multiply the finished sums.  Codebooks hold
 // bytes like any codes, so a code is looked up once per four inputs of a row and then behaves like the others.
 
+#include "codebooks.h"
+
 namespace rookery {
 namespace {
 

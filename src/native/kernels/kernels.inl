@@ -388,5 +388,6 @@ void wkv7(const float* r, const float* w, const float* k, const float* v, const 
 
 #define ROOKERY_KERNELS(label)                                                                                      \
   {                                                                                                                 \
-    label, linear, linear_rounded, round, layer_norm, group_norm, l2norm, head_sum, unary, binary, scalar, wkv4, wkv6, wkv7                \
+    label, linear, linear_rounded, round, layer_norm, group_norm, l2norm, head_sum, unary, binary, scalar, wkv4,    \
+        wkv6, wkv7                                                                                                  \
   }

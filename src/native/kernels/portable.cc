@@ -1,5 +1,4 @@
 // Any processor: vectors of four floats by the compiler, stored numbers widened one by one.
-#include "codebooks.h"
 #include "table.h"
 
 namespace rookery {

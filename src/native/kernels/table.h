@@ -67,13 +67,23 @@ constexpr int kUnit = 4096;           // floats that hold any unfolded unit of a
 constexpr int kRoundedBlock = 13;    // floats that hold 32 rounded inputs with their scale and sums
 constexpr int kRoundedPadding = 16;  // floats behind the last
 
+// Floats that hold the rounded inputs of `count` tokens.
+inline size_t rounded_size(int count, int cols) {
+  return static_cast<size_t>(count) * (cols / 32) * kRoundedBlock + kRoundedPadding;
+}
+
 inline size_t linear_scratch(int count) { return static_cast<size_t>(kPanel + count) * kGroup + kUnit; }
 
 extern const Kernels kPortable;
 #if defined(__x86_64__)
 extern const Kernels kAvx2;
 extern const Kernels kAvx512;
+#elif defined(__aarch64__)
+extern const Kernels kNeon;
 #endif
+
+// The names of all tables, whether this build holds them or not; the better one first.
+constexpr const char* kTableNames[] = {"avx512", "avx2", "neon", "portable"};
 
 // The best table for this processor, or the one named; nullptr when there is no such table or it cannot run here.
 const Kernels* choose_kernels(const char* name);
