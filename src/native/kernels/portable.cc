@@ -48,6 +48,17 @@ inline vi dot4(vi acc, vi codes, vi x) {
   return acc;
 }
 inline vi dot8(vi acc, vi codes, vi x) { return dot4(acc, codes, x); }
+inline vi lookup16(const uint8_t* table, vi codes) {
+  for (int i = 0; i < W; ++i) {
+    const uint32_t c = uint32_t(codes[i]);
+    codes[i] = int(table[c & 255] | table[c >> 8 & 255] << 8 | table[c >> 16 & 255] << 16 | uint32_t(table[c >> 24]) << 24);
+  }
+  return codes;
+}
+inline vi lookup32(const uint8_t* table, vi codes, vi upper) {
+  return lookup16(table, codes | (upper >> 3 & 0x10101010));
+}
+inline vi choose(vi sign, vi positive, vi negative) { return sign < 0 ? negative : positive; }
 
 }  // namespace
 }  // namespace rookery

@@ -23,7 +23,7 @@ void formats() {
     const Format format = static_cast<Format>(id);
     if (!known_format(id) || !can_encode(format)) continue;
     const size_t size = row_bytes(format, n);
-    encode_row(format, x.data(), nullptr, bytes.data(), n);
+    encode_row(format, x.data(), nullptr, nullptr, bytes.data(), n);
     digest("encoded-" + std::to_string(id), bytes.data(), size);
     decode_row(format, bytes.data(), back.data(), n);
     digest("decoded-" + std::to_string(id), back.data(), n * sizeof(float));
