@@ -121,6 +121,18 @@ size_t unit_bytes(Pack pack) {
   }
 }
 
+int scale_count(Pack pack) {
+  switch (pack) {
+    case Pack::Q4Min:
+    case Pack::Q5Min:
+    case Pack::Q4K:
+    case Pack::Q5K: return 2 * kGroup;
+    default: return kGroup;
+  }
+}
+
+int layout_revision(Pack) { return 1; }
+
 bool pack_block(Format format, const uint8_t* block, uint8_t* unit, int r) {
   const Pack pack = pack_of(format);
   int8_t q[kMaxBlock];

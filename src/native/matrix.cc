@@ -2,10 +2,13 @@
 
 #include <sys/mman.h>
 
+#include <atomic>
 #include <cstdlib>
 #include <cstring>
 #include <new>
 #include <stdexcept>
+
+#include "checksum.h"
 
 namespace rookery {
 namespace {
@@ -64,6 +67,25 @@ void pack_blocks(const Shape& shape, const uint8_t* source, uint8_t* to, int g) 
 
 }  // namespace
 
+void pack_group(const Shape& shape, const uint8_t* source, uint8_t* to, int g) {
+  if (pack_of(shape.format) >= Pack::Q8)
+    pack_blocks(shape, source, to, g);
+  else
+    pack_dense(shape, source, to, g);
+}
+
+bool finite_group(const Shape& shape, const uint8_t* group) {
+  const Pack pack = pack_of(shape.format);
+  const size_t count = size_t(shape.cols) * kGroup;
+  if (pack == Pack::F32) return finite(reinterpret_cast<const uint32_t*>(group), count, 0x7f800000u);
+  if (pack < Pack::Q8)
+    return finite(reinterpret_cast<const uint16_t*>(group), count, uint16_t(pack == Pack::F16 ? 0x7c00 : 0x7f80));
+  bool good = true;
+  for (int u = 0; u < shape.cols / block_size(shape.format); ++u, group += unit_bytes(pack))
+    good &= finite(reinterpret_cast<const uint16_t*>(group), scale_count(pack), uint16_t(0x7c00));
+  return good;
+}
+
 void Arena::Free::operator()(uint8_t* p) const { std::free(p); }
 
 Arena::Arena(const std::vector<size_t>& bytes) : taken_(bytes.size()), given_(bytes) {
@@ -112,11 +134,24 @@ void Matrix::pack(const uint8_t* source) {
   for (size_t thread = 0; thread < groups_.size(); ++thread)
     for (int g = groups_[thread].begin; g < groups_[thread].end; ++g) {
       uint8_t* to = data_[thread] + size_t(g - groups_[thread].begin) * shape_.group_bytes();
-      if (pack_of(shape_.format) >= Pack::Q8)
-        pack_blocks(shape_, source, to, g);
-      else
-        pack_dense(shape_, source, to, g);
+      pack_group(shape_, source, to, g);
     }
+}
+
+uint64_t Matrix::take(const uint8_t* packed, Threads& threads) {
+  const size_t size = shape_.group_bytes();
+  std::vector<uint64_t> sums(shape_.groups());
+  std::atomic<bool> good{true};
+  threads.run([&](int thread) {
+    uint8_t* to = data_[thread];
+    for (int g = groups_[thread].begin; g < groups_[thread].end; ++g, to += size) {
+      std::memcpy(to, packed + size_t(g) * size, size);
+      sums[g] = piece_checksum(to, size);  // of the copy, which nobody else can change
+      if (!finite_group(shape_, to)) good = false;
+    }
+  });
+  require_finite(good);
+  return fold_checksums(sums.data(), sums.size());
 }
 
 }  // namespace rookery
