@@ -29,8 +29,11 @@ def parsed_vocabulary(data: np.ndarray, tokens: int, what: str) -> dict[int, byt
     if not 0 < front < data.size:
         raise FormatError(f"{what} has {data.size} bytes, too few for {tokens} tokens; fetch the file again")
     ids, lengths = data[:front].view(_NUMBER).reshape(2, tokens)
-    ends = np.cumsum(lengths, dtype=np.uint64)
+    ends = np.cumsum(lengths, dtype=np.int64)
     if ends[-1] != data.size - front or not lengths.all() or not (ids[1:] > ids[:-1]).all():
         raise FormatError(f"{what} should have ids that ascend, and tokens that fill it; fetch the file again")
-    text, at = data[front:].tobytes(), [0, *ends.tolist()]
-    return {id: text[at[i] : at[i + 1]] for i, id in enumerate(ids.tolist())}
+    text = data[front:].tobytes()
+    return {
+        id: text[begin:end]
+        for id, begin, end in zip(ids.tolist(), (ends - lengths).tolist(), ends.tolist(), strict=True)
+    }

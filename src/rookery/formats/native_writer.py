@@ -32,7 +32,9 @@ __all__ = ["write"]
 _PIECE = 4 << 20  # bytes that pass at a time
 _LARGE = 64 << 10  # bytes from which on a page may be filled up: at most 6 % of them
 _GROUP = 32  # rows that are packed together
-_KEPT = ("rookery.", "general.")  # metadata that say where a model comes from and what it may be used for
+# Metadata that say where a model comes from and what it may be used for, not how GGUF stores it.
+_KEPT = ("rookery.", "general.")
+_NOT_KEPT = ("general.architecture", "general.type", "general.file_type", "general.quantization_version")
 
 
 @dataclass(slots=True)
@@ -202,5 +204,5 @@ def _kept(metadata: dict[str, Any]) -> dict[str, Any]:
     return {
         key: value
         for key, value in metadata.items()
-        if key.startswith(_KEPT) and isinstance(value, str | int) and len(str(value)) <= _PIECE
+        if key.startswith(_KEPT) and key not in _NOT_KEPT and isinstance(value, str | int)
     }
