@@ -15,15 +15,16 @@ namespace {
 
 constexpr size_t kHugePage = size_t(2) << 20;
 constexpr size_t kLine = 64;
+constexpr size_t kWorthWaking = size_t(2) << 20;  // bytes that take longer to copy than threads to wake up
 
 size_t whole_lines(size_t bytes) { return (bytes + kLine - 1) / kLine * kLine; }
 
 // Whether no number is NaN or infinite: neither has an exponent of all ones.
 template <class T>
 bool finite(const T* bits, size_t count, T exponent) {
-  bool good = true;
-  for (size_t i = 0; i < count; ++i) good &= (bits[i] & exponent) != exponent;
-  return good;
+  T bad = 0;  // as wide as a number, so that the loop becomes vectors
+  for (size_t i = 0; i < count; ++i) bad = static_cast<T>(bad | ((bits[i] & exponent) == exponent));
+  return !bad;
 }
 
 void require_finite(bool holds) {
@@ -142,14 +143,19 @@ uint64_t Matrix::take(const uint8_t* packed, Threads& threads) {
   const size_t size = shape_.group_bytes();
   std::vector<uint64_t> sums(shape_.groups());
   std::atomic<bool> good{true};
-  threads.run([&](int thread) {
+  auto copy = [&](int thread) {
     uint8_t* to = data_[thread];
     for (int g = groups_[thread].begin; g < groups_[thread].end; ++g, to += size) {
       std::memcpy(to, packed + size_t(g) * size, size);
       sums[g] = piece_checksum(to, size);  // of the copy, which nobody else can change
       if (!finite_group(shape_, to)) good = false;
     }
-  });
+  };
+  if (size * sums.size() >= kWorthWaking) {
+    threads.run(copy);
+  } else {
+    for (int thread = 0; thread < threads.count(); ++thread) copy(thread);
+  }
   require_finite(good);
   return fold_checksums(sums.data(), sums.size());
 }

@@ -86,6 +86,17 @@ def test_logits_of_every_weight_format(tmp_path, monkeypatch, format, table):
         np.testing.assert_array_equal(got, wanted)
 
 
+def test_large_matrices_are_copied_by_all_threads(tmp_path):
+    source = random_small("4", width=800, ffn=800, head_size=800)
+    again(source.checkpoint, tmp_path)
+    sizes = [w.packed[w.name].load().nbytes for w in matrices(opened(tmp_path / "m.rookery"))]
+    assert max(sizes) > 2 << 20
+    wanted = answers(source, 1)
+    for threads in (1, 2, 3):
+        for got, expected in zip(answers(opened(tmp_path / "m.rookery"), threads), wanted, strict=True):
+            np.testing.assert_array_equal(got, expected)
+
+
 @pytest.mark.parametrize("version", VERSIONS)
 def test_a_program_finds_all_its_matrices_packed_and_in_order(tmp_path, version):
     again(random_small(version).checkpoint, tmp_path)

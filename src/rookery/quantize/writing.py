@@ -123,7 +123,7 @@ class _Job:
         if self.container == "gguf" and self.config.version not in _GGUF_VERSIONS:
             raise SettingsError(
                 f"{target}: GGUF is defined for RWKV 6 and 7, and this is RWKV {self.config.version}; write a "
-                ".rookery file instead"
+                ".rookery or .safetensors file instead"
             )
 
     def encoded(self, texts: Texts) -> Checkpoint:
@@ -167,7 +167,8 @@ def _container(target: Path) -> str:
         raise SettingsError(f"{target}: the directory {target.absolute().parent} does not exist; create it first")
     name = format_of(target)
     if name not in _CONTAINERS:
-        raise SettingsError(f"{target}: quantised models are written as {', '.join(_CONTAINERS)}, not as {name}")
+        known = "as .gguf, .rookery or .safetensors"
+        raise SettingsError(f"{target}: quantised models are written {known}, not as {name}")
     return name
 
 
