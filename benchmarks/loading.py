@@ -3,8 +3,8 @@ From the start of a process to the first token, for several files of one model.
 
     python benchmarks/loading.py model.gguf model.rookery --rounds 10
 
-Each round starts a process for each file, one after another, and the smallest figure of all rounds counts: other work on
-the machine only ever adds to it.  Files are in the page cache unless --cold drops them before each process.
+Each round starts a process for each file, one after another, and the smallest figure of all rounds counts: other work
+on the machine only ever adds to it.  Files are in the page cache unless --cold drops them before each process.
 """
 
 from __future__ import annotations
