@@ -253,7 +253,7 @@ def places_of_scales(name, rows, cols):
 
 
 @pytest.mark.parametrize("bad", [np.inf, -np.inf, np.nan])
-@pytest.mark.parametrize("format", [name for name, kind in FORMATS.items() if kind.block > 1])
+@pytest.mark.parametrize("format", LAYOUTS)
 def test_scales_that_are_not_finite_are_found_while_loading(tmp_path, format, bad):
     raw = model_bytes(tmp_path, "7", format, width=256, ffn=512, head_size=64)
     for byte, dtype in places_of_scales(format, 256, 256):
