@@ -29,7 +29,7 @@ template <int T>
 struct Inputs {
   float scale[T];
   float sum[T];         // scale * (half[0] + half[1])
-  int32_t half[2][T];   // sums of the codes of inputs 0..15 and 16..31
+  int32_t minus[3][T];  // minus the sums of the codes of inputs 0..15, of 16..31, of all
   int8_t code[8][T][4];
 };
 
@@ -189,12 +189,13 @@ inline void rows_int(const uint8_t* p, const Inputs<T>* x, int units, float* acc
       constexpr int kParts = F::kRuns * 32 / F::kSpan;  // runs in 32 inputs: 1 or 2
 #pragma GCC unroll 2
       for (int part = 0; part < kParts; ++part) {
+        constexpr int kShift = F::kBias ? __builtin_ctz(F::kBias) : 0;
         vi d[T][V];
 #pragma GCC unroll 8
         for (int t = 0; t < T; ++t)
 #pragma GCC unroll 8
           for (int v = 0; v < V; ++v)
-            d[t][v] = splat_int(-F::kBias * (kParts == 2 ? x->half[part][t] : x->half[0][t] + x->half[1][t]));
+            d[t][v] = F::kBias ? splat_int(x->minus[kParts == 2 ? part : 2][t]) << kShift : vi{};
 #pragma GCC unroll 8
         for (int i = 0; i < 8 / kParts; ++i) {
           const int j = part * (8 / kParts) + i;
@@ -238,42 +239,65 @@ void tile_int(const uint8_t* p, const void* x, int units, float* acc) {
 
 // ---------------------------------------------------------------- inputs
 
-inline float largest(vf v) {
-  float a[W];
-  store(a, v);
-  for (int n = W / 2; n > 0; n /= 2)
-    for (int i = 0; i < n; ++i) a[i] = a[i] > a[i + n] ? a[i] : a[i + n];
-  return a[0];
+inline int magnitude(float x) {  // as an integer: magnitudes are ordered as their bits are
+  int bits;
+  __builtin_memcpy(&bits, &x, 4);
+  return bits & 0x7fffffff;
+}
+
+// The loops over lanes are exact in any order: the compiler makes vectors of them.
+inline int largest_magnitude(const float* x) {
+  int most = 0;
+  for (int i = 0; i < 32; ++i) most = magnitude(x[i]) > most ? magnitude(x[i]) : most;
+  return most;
+}
+
+inline void round_codes(const float* x, float inverse, int8_t* code) {
+  int q[32];
+  for (int i = 0; i < 32; i += W) {
+    vi rounded = nearest(load(x + i) * inverse);
+    __builtin_memcpy(q + i, &rounded, sizeof rounded);
+  }
+  for (int i = 0; i < 32; ++i) code[i] = static_cast<int8_t>(q[i]);
+}
+
+// Sums of `count` times 16 codes.
+template <int COUNT>
+inline void sum_codes(const int8_t* code, int32_t* sums) {
+  int four[COUNT * 4 + W];
+  for (int i = 0; i < COUNT * 4; i += W) {
+    vi s = dot4(vi{}, splat_int(0x01010101), load_int(code + 4 * i));
+    __builtin_memcpy(four + i, &s, sizeof s);
+  }
+  for (int i = 0; i < COUNT; ++i) sums[i] = four[4 * i] + four[4 * i + 1] + four[4 * i + 2] + four[4 * i + 3];
 }
 
 template <int T>
 void round_inputs(const float* x, size_t ldx, int blocks, void* out) {
   Inputs<T>* to = static_cast<Inputs<T>*>(out);
-  for (int b = 0; b < blocks; ++b, ++to)
+  for (int b = 0; b < blocks; ++b, ++to, x += 32) {
+    int most[T];
+    float inverse[T];
+    for (int t = 0; t < T; ++t) most[t] = largest_magnitude(x + t * ldx);
     for (int t = 0; t < T; ++t) {
-      const float* from = x + t * ldx + b * 32;
-      vf most{}, poison{};
-      for (int i = 0; i < 32; i += W) {
-        vf v = load(from + i);
-        poison += v * 0.0f;  // NaN if any number is NaN or infinite: it must not vanish in the rounding
-        v = v < 0.0f ? -v : v;
-        most = v > most ? v : most;
-      }
-      const float max = largest(most), inverse = max > 0 ? 127.0f / max : 0.0f;
-      int q[32], half[2] = {0, 0};
-      for (int i = 0; i < 32; i += W) {
-        vi rounded = nearest(load(from + i) * inverse);
-        __builtin_memcpy(q + i, &rounded, sizeof rounded);
-      }
-      int8_t code[32];
-      for (int i = 0; i < 32; ++i) code[i] = static_cast<int8_t>(q[i]);
-      for (int i = 0; i < 16; ++i) half[0] += q[i], half[1] += q[i + 16];
-      for (int j = 0; j < 8; ++j) __builtin_memcpy(to->code[j][t], code + 4 * j, 4);
-      to->scale[t] = max / 127.0f + total(poison);
-      to->half[0][t] = half[0];
-      to->half[1][t] = half[1];
-      to->sum[t] = to->scale[t] * float(half[0] + half[1]);
+      float max;
+      __builtin_memcpy(&max, &most[t], 4);
+      inverse[t] = max > 0 ? 127.0f / max : 0.0f;
+      to->scale[t] = most[t] < 0x7f800000 ? max * (1.0f / 127.0f) : __builtin_nanf("");  // NaN must not vanish here
     }
+    alignas(64) int8_t code[T * 32 + 4 * W] = {};
+    for (int t = 0; t < T; ++t) round_codes(x + t * ldx, inverse[t], code + 32 * t);
+    int half[2 * T];
+    sum_codes<2 * T>(code, half);
+    for (int j = 0; j < 8; ++j)
+      for (int t = 0; t < T; ++t) __builtin_memcpy(to->code[j][t], code + 32 * t + 4 * j, 4);
+    for (int t = 0; t < T; ++t) {
+      to->minus[0][t] = -half[2 * t];
+      to->minus[1][t] = -half[2 * t + 1];
+      to->minus[2][t] = -half[2 * t] - half[2 * t + 1];
+      to->sum[t] = to->scale[t] * float(half[2 * t] + half[2 * t + 1]);
+    }
+  }
 }
 
 // Calls f.operator()<T>(first token) for tiles that cover all tokens.

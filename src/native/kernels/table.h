@@ -53,7 +53,7 @@ struct Kernels {
 };
 
 constexpr int kUnit = 4096;           // floats that hold any unfolded unit of an integer pack
-constexpr int kRoundedBlock = 12;    // floats that hold 32 rounded inputs with their scale and sums
+constexpr int kRoundedBlock = 13;    // floats that hold 32 rounded inputs with their scale and sums
 
 inline size_t linear_scratch(int t_count, int cols) {
   return static_cast<size_t>(kPanel + t_count) * kGroup + kUnit +
