@@ -28,7 +28,7 @@ void put_nibbles(uint8_t* to, int r, const uint8_t* codes, int count) {
 void put_high(uint8_t* to, int r, const uint8_t* codes, int count, int width) {
   for (int k = 0; k < count; ++k) {
     uint8_t& byte = to[4 * r + k % 4];
-    byte = static_cast<uint8_t>(byte | (codes[k] >> 4) << (k / 4 * width));
+    byte = static_cast<uint8_t>(byte | (codes[k] >> 4 & ((1 << width) - 1)) << (k / 4 * width));
   }
 }
 
@@ -78,10 +78,26 @@ void put_simple(Pack pack, uint8_t* unit, int r, const uint8_t* block, const uin
   put_nibbles(to, r, codes, 32);
 }
 
+// C4 and C5: scales and choices of tables, then the codes of two runs.
+void put_paired(uint8_t* unit, int r, const uint8_t* block, const uint8_t* codes, bool five) {
+  std::memcpy(unit + 4 * r, block, 4);
+  uint8_t* to = unit + kVector;
+  for (int b = 0; b < 2; ++b, codes += 32) {
+    if (five) put_high(to, r, codes, 32, 1), to += kVector;
+    put_nibbles(to, r, codes, 32);
+    to += 4 * kVector;
+  }
+}
+
+void put_nf4(uint8_t* unit, int r, const uint8_t* block, const uint8_t* codes) {
+  put_half(unit, r, block);
+  put_nibbles(unit + 2 * kGroup, r, codes, 64);
+}
+
 // What is added to the signed codes of `unpack_block` to make them unsigned.
 int bias_of(Pack pack) {
   switch (pack) {
-    case Pack::Q8: return 128;
+    case Pack::Q8: case Pack::Int8: return 128;
     case Pack::Q4: return 8;
     case Pack::Q5: return 16;
     case Pack::Q6K: return 32;
@@ -103,6 +119,10 @@ Pack pack_of(Format format) {
     case Format::Q5_1: return Pack::Q5Min;
     case Format::Q4_K: return Pack::Q4K;
     case Format::Q5_K: return Pack::Q5K;
+    case Format::INT8: return Pack::Int8;
+    case Format::NF4: return Pack::Nf4;
+    case Format::C4: return Pack::C4;
+    case Format::C5: return Pack::C5;
     default: return Pack::Q6K;
   }
 }
@@ -117,6 +137,10 @@ size_t unit_bytes(Pack pack) {
     case Pack::Q4K: return 512 + 8 * 4 * kVector;
     case Pack::Q5K: return 512 + 8 * 5 * kVector;
     case Pack::Q6K: return 576 + 8 * 6 * kVector;
+    case Pack::Int8: return 8 * kVector;
+    case Pack::Nf4: return 64 + 8 * kVector;
+    case Pack::C4: return (1 + 2 * 4) * kVector;
+    case Pack::C5: return (1 + 2 * 5) * kVector;
     default: return 0;
   }
 }
@@ -127,11 +151,24 @@ int scale_count(Pack pack) {
     case Pack::Q5Min:
     case Pack::Q4K:
     case Pack::Q5K: return 2 * kGroup;
+    case Pack::Int8:
+    case Pack::C4:
+    case Pack::C5: return 0;
     default: return kGroup;
   }
 }
 
 int layout_revision(Pack) { return 1; }
+
+size_t head_bytes(Pack pack) {
+  return pack == Pack::Int8 || pack == Pack::C4 || pack == Pack::C5 ? kGroup * sizeof(float) : 0;
+}
+
+bool pack_head(Format format, const uint8_t* row, uint8_t* head, int r) {
+  const float scale = row_scale(format, row);
+  if (row_head(format)) std::memcpy(head + sizeof scale * static_cast<size_t>(r), &scale, sizeof scale);
+  return std::isfinite(scale);
+}
 
 bool pack_block(Format format, const uint8_t* block, uint8_t* unit, int r) {
   const Pack pack = pack_of(format);
@@ -146,6 +183,12 @@ bool pack_block(Format format, const uint8_t* block, uint8_t* unit, int r) {
     put_q6(unit, r, block, codes);
   else if (pack == Pack::Q4K || pack == Pack::Q5K)
     put_k(unit, r, block, codes, pack == Pack::Q5K);
+  else if (pack == Pack::Int8)
+    put_bytes(unit, r, codes);
+  else if (pack == Pack::Nf4)
+    put_nf4(unit, r, block, codes);
+  else if (pack == Pack::C4 || pack == Pack::C5)
+    put_paired(unit, r, block, codes, pack == Pack::C5);
   else
     put_simple(pack, unit, r, block, codes);
   return true;

@@ -21,6 +21,12 @@ int scale_count(Pack pack);
 // (formats/native.py) are then refused and not misread.
 int layout_revision(Pack pack);
 
+// Bytes before the units of a group: 32 float scales in packs whose rows have one, else 0.
+size_t head_bytes(Pack pack);
+
+// Puts the scale of row `r` into the head of its group, if there is one.  False if it is NaN or infinite.
+bool pack_head(Format format, const uint8_t* row, uint8_t* head, int r);
+
 // Puts one block of row `r` (0..31) into its unit, which was all zeros.  False if a scale is NaN or infinite.
 bool pack_block(Format format, const uint8_t* block, uint8_t* unit, int r);
 

@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "encode_blocks.h"
+#include "encode_rows.h"
 
 namespace rookery {
 namespace {
@@ -81,7 +82,8 @@ uint16_t float_to_half(float x) {
   return static_cast<uint16_t>(sign | std::min<uint32_t>(rounded >> 13, 0x7bff));
 }
 
-void encode_row(Format format, const float* row, const float* importance, uint8_t* out, int n) {
+void encode_row(Format format, const float* row, const float* importance, const uint8_t* head, uint8_t* out, int n) {
+  if (row_head(format)) return encode_headed(format, row, importance, head, out, n);
   const int size = block_size(format);
   for (int at = 0; at < n; at += size, out += block_bytes(format))
     encode_searched(format, row + at, importance ? importance + at : nullptr, out);

@@ -19,9 +19,10 @@ bool all_finite(const float* x, size_t n);
 
 // A row of n finite numbers as row_bytes(format, n) bytes, by search.
 // importance: n numbers >= 0, the weight of each column's squared error; null: large numbers matter more.
-void encode_row(Format format, const float* row, const float* importance, uint8_t* out, int n);
+// head: the row's scale if it is given already, in formats that have one; null: the best is searched.
+void encode_row(Format format, const float* row, const float* importance, const uint8_t* head, uint8_t* out, int n);
 
-// The same by rounding to nearest; for formats with blocks of 32.
+// The same by rounding to nearest; for the formats of GGUF with blocks of 32.
 void encode_row_nearest(Format format, const float* row, uint8_t* out, int n);
 
 // Nearest fp16, ties to even; magnitudes beyond its range become its largest number.

@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "encode.h"
+#include "encode_rows.h"
 #include "fit.h"
 
 namespace rookery {
@@ -88,6 +89,10 @@ float Block::stored(float scale) const {
 
 void Block::store(uint8_t* out, float scale) const { store_half(out, std::ldexp(scale, power)); }
 
+void weigh_columns(const float* importance, const float* x, int n, float* w) {
+  importance ? weigh(importance, n, w) : weigh_by_size(x, n, w);
+}
+
 void encode_searched(Format format, const float* x, const float* importance, uint8_t* out) {
   const int n = block_size(format);
   float peak = 0, scaled[kMaxBlock], w[kMaxBlock];
@@ -95,8 +100,9 @@ void encode_searched(Format format, const float* x, const float* importance, uin
   int power = 0;
   if (peak > 0) std::frexp(peak, &power);
   for (int j = 0; j < n; j++) scaled[j] = std::ldexp(x[j], -power);
-  importance ? weigh(importance, n, w) : weigh_by_size(scaled, n, w);
+  weigh_columns(importance, scaled, n, w);
   const Block block = {scaled, w, power};
+  if (format == Format::NF4) return encode_nf4(block, out);
   if (n == 32) return encode_32(format, block, out);
   format == Format::Q6_K ? encode_q6_k(block, out) : encode_k_affine(format, block, out);
 }

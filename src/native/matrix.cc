@@ -57,12 +57,15 @@ void pack_dense(const Shape& shape, const uint8_t* source, uint8_t* to, int g) {
 
 void pack_blocks(const Shape& shape, const uint8_t* source, uint8_t* to, int g) {
   const int size = block_size(shape.format);
-  const size_t row = row_bytes(shape.format, shape.cols), unit = unit_bytes(pack_of(shape.format));
+  const Pack pack = pack_of(shape.format);
+  const size_t row = row_bytes(shape.format, shape.cols), unit = unit_bytes(pack), head = head_bytes(pack);
   std::memset(to, 0, shape.group_bytes());
   for (int r = 0; r < std::min(kGroup, shape.rows - g * kGroup); ++r) {
     const uint8_t* line = source + (size_t(g) * kGroup + r) * row;
+    require_finite(pack_head(shape.format, line, to, r));
+    line += row_head(shape.format);
     for (int b = 0; b < shape.cols / size; ++b)
-      require_finite(pack_block(shape.format, line + size_t(b) * block_bytes(shape.format), to + b * unit, r));
+      require_finite(pack_block(shape.format, line + size_t(b) * block_bytes(shape.format), to + head + b * unit, r));
   }
 }
 
@@ -81,7 +84,9 @@ bool finite_group(const Shape& shape, const uint8_t* group) {
   if (pack == Pack::F32) return finite(reinterpret_cast<const uint32_t*>(group), count, 0x7f800000u);
   if (pack < Pack::Q8)
     return finite(reinterpret_cast<const uint16_t*>(group), count, uint16_t(pack == Pack::F16 ? 0x7c00 : 0x7f80));
-  bool good = true;
+  const size_t head = head_bytes(pack);
+  bool good = finite(reinterpret_cast<const uint32_t*>(group), head / sizeof(float), 0x7f800000u);
+  group += head;
   for (int u = 0; u < shape.cols / block_size(shape.format); ++u, group += unit_bytes(pack))
     good &= finite(reinterpret_cast<const uint16_t*>(group), scale_count(pack), uint16_t(0x7c00));
   return good;
@@ -112,7 +117,7 @@ uint8_t* Arena::take(int thread, size_t bytes) {
 
 size_t Shape::group_bytes() const {
   const Pack pack = pack_of(format);
-  if (pack >= Pack::Q8) return whole_lines(size_t(cols / block_size(format)) * unit_bytes(pack));
+  if (pack >= Pack::Q8) return whole_lines(head_bytes(pack) + size_t(cols / block_size(format)) * unit_bytes(pack));
   return whole_lines(size_t(cols) * kGroup * (pack == Pack::F32 ? 4 : 2));
 }
 

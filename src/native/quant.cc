@@ -1,7 +1,10 @@
 #include "quant.h"
 
+#include <array>
 #include <bit>
 #include <cstring>
+
+#include "codebooks.h"
 
 namespace rookery {
 
@@ -17,11 +20,11 @@ uint16_t load_u16(const uint8_t* p) {
 
 float load_half(const uint8_t* p) { return half_to_float(load_u16(p)); }
 
-// 32 half-bytes: the first 16 numbers in the low halves, the others in the high halves.
-void nibbles(const uint8_t* qs, int8_t* q) {
-  for (int j = 0; j < 16; j++) {
+// Half-bytes: the first half of the numbers in the low halves, the others in the high halves.
+void nibbles(const uint8_t* qs, int8_t* q, int count = 32) {
+  for (int j = 0; j < count / 2; j++) {
     q[j] = static_cast<int8_t>(qs[j] & 15);
-    q[j + 16] = static_cast<int8_t>(qs[j] >> 4);
+    q[j + count / 2] = static_cast<int8_t>(qs[j] >> 4);
   }
 }
 
@@ -69,6 +72,21 @@ void unpack_q6_k(const uint8_t* block, int8_t* q, float* scale) {
   for (int i = 0; i < 16; i++) scale[i] = d * static_cast<float>(static_cast<int8_t>(block[192 + i]));
 }
 
+// A block of C4 or C5: two scales, two bytes that say which of two tables every four numbers use, half-bytes; the choice
+// of the table is the bit above the `bits` of a code.
+void unpack_paired(const uint8_t* block, const uint8_t* qs, int bits, int8_t* q, float* scale) {
+  nibbles(qs, q, 64);
+  for (int j = 0; j < 64; j++) q[j] = static_cast<int8_t>(q[j] | (block[2 + j / 32] >> (j % 32 / 4) & 1) << bits);
+  for (int i = 0; i < 2; i++) scale[i] = byte_scale(block[i]);
+}
+
+template <size_t N>
+constexpr std::array<float, 2 * N> both_tables(const uint8_t (&tables)[2][N]) {
+  std::array<float, 2 * N> out{};
+  for (size_t i = 0; i < 2 * N; i++) out[i] = static_cast<float>(tables[i / N][i % N] - kBookBias);
+  return out;
+}
+
 void decode_dense(Format format, const uint8_t* row, float* out, int n) {
   if (format == Format::F32) {
     std::memcpy(out, row, sizeof(float) * static_cast<size_t>(n));
@@ -87,6 +105,7 @@ int block_size(Format format) {
   switch (format) {
     case Format::F32: case Format::F16: case Format::BF16: return 1;
     case Format::Q4_K: case Format::Q5_K: case Format::Q6_K: return 256;
+    case Format::NF4: case Format::C4: case Format::C5: return 64;
     default: return 32;
   }
 }
@@ -103,12 +122,17 @@ int block_bytes(Format format) {
     case Format::Q4_K: return 144;
     case Format::Q5_K: return 176;
     case Format::Q6_K: return 210;
+    case Format::INT8: return 32;
+    case Format::NF4: return 34;
+    case Format::C4: return 36;
+    case Format::C5: return 44;
   }
   return 0;  // not a format: see known_format
 }
 
 int sub_block(Format format) {
   if (format == Format::Q6_K) return 16;
+  if (format == Format::NF4) return 64;
   return block_size(format) == 1 ? 1 : 32;
 }
 
@@ -116,8 +140,23 @@ bool has_min(Format format) {
   return format == Format::Q4_1 || format == Format::Q5_1 || format == Format::Q4_K || format == Format::Q5_K;
 }
 
+int row_head(Format format) {
+  return format == Format::INT8 || format == Format::C4 || format == Format::C5 ? kRowHead : 0;
+}
+
+const float* codebook(Format format) {
+  static constexpr auto c4 = both_tables(kC4);
+  static constexpr auto c5 = both_tables(kC5);
+  switch (format) {
+    case Format::NF4: return kNf4;
+    case Format::C4: return c4.data();
+    case Format::C5: return c5.data();
+    default: return nullptr;
+  }
+}
+
 size_t row_bytes(Format format, size_t n) {
-  return n / static_cast<size_t>(block_size(format)) * static_cast<size_t>(block_bytes(format));
+  return static_cast<size_t>(row_head(format)) + n / static_cast<size_t>(block_size(format)) * static_cast<size_t>(block_bytes(format));
 }
 
 float half_to_float(uint16_t half) {
@@ -132,6 +171,17 @@ float half_to_float(uint16_t half) {
 }
 
 float bf16_to_float(uint16_t bits) { return std::bit_cast<float>(static_cast<uint32_t>(bits) << 16); }
+
+float byte_scale(uint8_t byte) {
+  const uint32_t sign = static_cast<uint32_t>(byte & 128) << 24, magnitude = static_cast<uint32_t>(byte & 127) << 19;
+  return std::bit_cast<float>(sign | (magnitude + 0x3f800000u));
+}
+
+float row_scale(Format format, const uint8_t* row) {
+  float scale = 1;
+  if (row_head(format)) std::memcpy(&scale, row, sizeof scale);
+  return scale;
+}
 
 void unpack_block(Format format, const uint8_t* block, int8_t* q, float* scale, float* min) {
   for (int i = 0; i < block_size(format) / sub_block(format); i++) min[i] = 0;
@@ -149,6 +199,14 @@ void unpack_block(Format format, const uint8_t* block, int8_t* q, float* scale, 
       for (int j = 0; j < 256; j++) q[j] = static_cast<int8_t>(q[j] | ((block[16 + j % 32] >> (j / 32)) & 1) << 4);
       return;
     case Format::Q6_K: unpack_q6_k(block, q, scale); return;
+    case Format::INT8: std::memcpy(q, block, 32); scale[0] = 1; return;
+    case Format::NF4: nibbles(block + 2, q, 64); scale[0] = load_half(block); return;
+    case Format::C4: unpack_paired(block, block + 4, 4, q, scale); return;
+    case Format::C5: {
+      unpack_paired(block, block + 12, 5, q, scale);
+      for (int j = 0; j < 64; j++) q[j] = static_cast<int8_t>(q[j] | (block[4 + j / 8] >> (j % 8) & 1) << 4);
+      return;
+    }
     case Format::F32: case Format::F16: case Format::BF16: return;  // dense: nothing to unpack
   }
 }
@@ -156,11 +214,15 @@ void unpack_block(Format format, const uint8_t* block, int8_t* q, float* scale, 
 void decode_row(Format format, const uint8_t* row, float* out, int n) {
   const int size = block_size(format), sub = sub_block(format);
   if (size == 1) return decode_dense(format, row, out, n);
+  const float whole = row_scale(format, row);
+  const float* book = codebook(format);
   int8_t q[kMaxBlock];
   float scale[kMaxGroups], min[kMaxGroups];
+  row += row_head(format);
   for (int start = 0; start < n; start += size, row += block_bytes(format), out += size) {
     unpack_block(format, row, q, scale, min);
-    for (int j = 0; j < size; j++) out[j] = scale[j / sub] * static_cast<float>(q[j]);
+    for (int i = 0; i < size / sub; i++) scale[i] *= whole;
+    for (int j = 0; j < size; j++) out[j] = scale[j / sub] * (book ? book[q[j]] : static_cast<float>(q[j]));
     if (!has_min(format)) continue;  // adding 0 would turn -0 into 0
     for (int j = 0; j < size; j++) out[j] += min[j / sub];
   }

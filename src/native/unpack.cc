@@ -61,11 +61,15 @@ void part(const T* group, T* rows, const Shape& shape, int g) {
 
 void unpack_blocks(const Shape& shape, const uint8_t* group, uint8_t* rows, int g) {
   const BlockMap& map = map_of(shape.format);
-  const size_t row = row_bytes(shape.format, shape.cols), unit = unit_bytes(pack_of(shape.format));
+  const Pack pack = pack_of(shape.format);
+  const size_t row = row_bytes(shape.format, shape.cols), unit = unit_bytes(pack), head = row_head(shape.format);
   const int blocks = shape.cols / block_size(shape.format);
+  const uint8_t* units = group + head_bytes(pack);
   for (int r = 0; r < std::min(kGroup, shape.rows - g * kGroup); ++r) {
     uint8_t* to = rows + (size_t(g) * kGroup + r) * row;
-    for (int b = 0; b < blocks; ++b) map.unpack(group + b * unit, r, to + size_t(b) * block_bytes(shape.format));
+    std::memcpy(to, group + head * r, head);  // the scale of the row
+    to += head;
+    for (int b = 0; b < blocks; ++b) map.unpack(units + b * unit, r, to + size_t(b) * block_bytes(shape.format));
   }
 }
 

@@ -15,6 +15,7 @@ from rookery.errors import (
     UnsupportedError,
 )
 from rookery.formats import gguf
+from rookery.quant import FORMATS
 
 TYPES = reference.GGMLQuantizationType
 VERSIONS = ["6", "7"]
@@ -342,6 +343,13 @@ def test_element_types_we_do_not_read_are_named(tmp_path):
     writer.write_tensors_to_file()
     writer.close()
     with pytest.raises(UnsupportedError, match=r"'output.weight' is stored as Q2_K"):
+        gguf.read(path)
+    raw = bytearray(path.read_bytes())
+    at = raw.index(b"output.weight") + len("output.weight") + 4 + 2 * 8  # number of dimensions, dimensions
+    assert int.from_bytes(raw[at : at + 4], "little") == TYPES.Q2_K
+    raw[at : at + 4] = FORMATS["NF4"].ggml.to_bytes(4, "little")  # ours, no type of GGUF
+    path.write_bytes(raw)
+    with pytest.raises(UnsupportedError, match=r"'output.weight' is stored as type 1001"):
         gguf.read(path)
 
 

@@ -20,7 +20,7 @@ def assert_same_bits(got, want):
 @pytest.mark.parametrize("blocks", [1, 2, 31])
 def test_block_formats(name, rows, blocks):
     kind = FORMATS[name]
-    data = np.random.default_rng(rows + blocks).integers(0, 256, (rows, blocks * kind.nbytes), np.uint8)
+    data = np.random.default_rng(rows + blocks).integers(0, 256, (rows, kind.row_bytes(blocks * kind.block)), np.uint8)
     assert_same_bits(_native.decode_rows(kind.ggml, data, blocks * kind.block), kind.decode(data))
 
 

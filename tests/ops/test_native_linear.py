@@ -48,6 +48,16 @@ def product(w: Tensor) -> Any:
     return lambda o, x: o.linear(x, leaf(o, w))
 
 
+def multiplied(w: Tensor) -> Tensor:
+    """The numbers a kernel multiplies: those of the matrix, but NF4's codebook is rounded to 1/112.03 of the scale."""
+    if w.format != "NF4":
+        return w
+    scale = w.load().view(LAYOUTS["NF4"])["d"].astype(np.float64)[..., None]
+    numbers = w.numpy().reshape(*scale.shape[:-1], 64)
+    codes = np.rint(np.divide(numbers, scale, where=scale != 0, out=np.zeros(numbers.shape)) * 112.03)
+    return stored("F32", (codes * scale / 112.03).astype(np.float32).reshape(w.shape))
+
+
 def rounded(x: np.ndarray, w: Tensor) -> np.ndarray:
     """What a matrix of integers multiplies: inputs rounded to 255 steps of a scale per 32."""
     if w.format in DENSE:
@@ -75,7 +85,7 @@ def test_formats_and_rows(table, format, rows):
     w = weight(format, 67, 512)
     x = floats(rows, 512)
     got, _ = run(product(w), x, Setup(table))
-    want, _ = reference(product(w), rounded(x, w), Setup(table))
+    want, _ = reference(product(multiplied(w)), rounded(x, w), Setup(table))
     agree(got, want, bound(x, w))
 
 
@@ -97,8 +107,37 @@ def test_odd_block_shapes(table, format, outputs, blocks):
     w = weight(format, outputs, blocks * FORMATS[format].block)
     x = floats(5, w.shape[1])
     got, _ = run(product(w), x, Setup(table))
-    want, _ = reference(product(w), rounded(x, w), Setup(table))
+    want, _ = reference(product(multiplied(w)), rounded(x, w), Setup(table))
     agree(got, want, bound(x, w))
+
+
+@pytest.mark.parametrize("format", [name for name in FORMATS if name not in DENSE])
+def test_products_are_as_exact_as_format_and_rounded_inputs_allow(table, format):
+    """Against float64 without any rounding: half a step of 1/127 of the largest of 32 inputs, and NF4's codebook."""
+    w, x = weight(format, 40, 512), floats(7, 512)
+    got, _ = run(product(w), x, Setup(table))
+    size = np.abs(w.numpy().astype(np.float64))
+    most = np.repeat(np.abs(x.reshape(7, -1, 32)).max(-1), 32, axis=-1)
+    allowed = bound(x, w) + (most / 254) @ size.T
+    if format == "NF4":
+        peak = np.repeat(np.abs(w.load().view(LAYOUTS["NF4"])["d"].astype(np.float64)), 64, axis=-1)
+        allowed += 0.00383 * (np.abs(x) + most / 254) @ peak.T
+    agree(got, x.astype(np.float64) @ w.numpy().astype(np.float64).T, allowed)
+
+
+@pytest.mark.parametrize("format", ["Q8_0", "INT8"])
+def test_every_code_of_eight_bits_is_multiplied_exactly(table, format):
+    """-128 included, which no encoder here writes, with inputs of either sign."""
+    kind = FORMATS[format]
+    codes = np.resize(np.arange(-128, 128), (33, 256)).astype(np.int8)
+    ones = kind.encode(np.full((33, 256), 127, np.float32))
+    if format == "INT8":
+        ones[:, 4:] = codes.view(np.uint8)
+    else:
+        ones.view(LAYOUTS[format])["qs"] = codes.reshape(33, 8, 32)
+    x = np.resize(np.array([127, -127, 1, -128 + 1, 0], np.float32), (3, 256))
+    got, _ = run(product(stored(format, ones, (33, 256))), x, Setup(table))
+    np.testing.assert_array_equal(got, x @ codes.astype(np.float32).T)
 
 
 @pytest.mark.parametrize("format", FORMATS)

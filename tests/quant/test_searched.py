@@ -14,7 +14,7 @@ from rookery.quant import FORMATS, encode_rows
 
 BLOCKS = [name for name, kind in FORMATS.items() if kind.block > 1]
 KS = [name for name in BLOCKS if FORMATS[name].block == 256]
-ROUNDED = [name for name in BLOCKS if FORMATS[name].block == 32]
+ROUNDED = [name for name in BLOCKS if name not in (*KS, "C4", "C5")]
 
 # Distributions that weights have, rows x columns.
 DRAWS = {
@@ -27,7 +27,11 @@ DRAWS = {
 
 # Mean squared error relative to the mean square of gaussian numbers, of a quantiser that is as good as can be expected:
 # measured once, rounded up by 3 %.
-EXPECTED = {"Q4_K": 5.0e-3, "Q5_K": 1.23e-3, "Q6_K": 2.95e-4, "Q4_0": 6.8e-3, "Q4_1": 4.95e-3, "Q5_0": 1.66e-3}
+EXPECTED = {"Q4_K": 5.0e-3, "Q5_K": 1.23e-3, "Q6_K": 2.95e-4, "Q4_0": 6.8e-3, "Q4_1": 4.95e-3, "Q5_0": 1.66e-3} | {
+    "C4": 3.8e-3,
+    "C5": 1.0e-3,
+    "NF4": 7.0e-3,
+}
 
 
 def drawn(name, shape=(16, 512), seed=0):
@@ -49,7 +53,8 @@ def test_searching_is_never_worse_than_rounding(name, draw):
     rows = [error(kind, encode_rows(kind, row, equal(row)), row) for row in x]
     rounded = [error(kind, kind.encode(row), row) for row in x]
     assert (np.array(rows) <= np.array(rounded) * (1 + 1e-6)).all()
-    assert np.mean(rows) < 0.995 * np.mean(rounded)
+    gain = 1 if name == "INT8" else 0.995  # one scale for a whole row has little to win
+    assert np.mean(rows) < gain * np.mean(rounded)
 
 
 @pytest.mark.parametrize("name", EXPECTED)
@@ -88,9 +93,9 @@ def test_only_proportions_of_importance_count(name):
 @pytest.mark.parametrize("name", BLOCKS)
 @pytest.mark.parametrize("power", [-60, -3, 7])
 def test_scaling_by_powers_of_two_changes_scales_only(name, power):
-    """fp16 scales are exact within their normal range, so the codes must be the same."""
+    """Scales are exact within their normal range, so the codes must be the same."""
     kind, x = FORMATS[name], drawn("gaussian", (4, 512)) * 64
-    if power == -60:
+    if power == -60 and not kind.head:
         assert not kind.decode(encode_rows(kind, np.ldexp(x, -60))).any()  # below every fp16
         return
     want = np.ldexp(kind.decode(encode_rows(kind, x)), power)
@@ -125,7 +130,7 @@ def test_threads_and_views_change_nothing(name):
     assert encode_rows(kind, x[:0]).shape == (0, want.shape[1])
 
 
-@pytest.mark.parametrize("name", KS)
+@pytest.mark.parametrize("name", [name for name in BLOCKS if name not in ROUNDED])
 def test_the_table_encodes_by_search(name):
     x = drawn("gaussian", (3, 512))
     np.testing.assert_array_equal(FORMATS[name].encode(x), encode_rows(FORMATS[name], x))
@@ -141,6 +146,9 @@ def test_what_cannot_be_stored_is_refused(name):
         x[1, 7] = bad
         with pytest.raises(NumericError, match=name):
             encode_rows(kind, x)
+
+
+STANDARD = [name for name in BLOCKS if FORMATS[name].in_gguf]
 
 
 @pytest.fixture(scope="module")
@@ -166,7 +174,7 @@ def standard():
 
 @pytest.mark.peer
 @pytest.mark.parametrize("draw", DRAWS)
-@pytest.mark.parametrize("name", BLOCKS)
+@pytest.mark.parametrize("name", STANDARD)
 def test_no_worse_than_the_standard_quantiser(standard, name, draw):
     kind, x = FORMATS[name], drawn(draw, (64, 1024), seed=5)
     importance = np.exp(np.random.default_rng(6).standard_normal(1024)).astype(np.float32)
@@ -177,7 +185,7 @@ def test_no_worse_than_the_standard_quantiser(standard, name, draw):
 
 @pytest.mark.peer
 @pytest.mark.shared
-@pytest.mark.parametrize("name", BLOCKS)
+@pytest.mark.parametrize("name", STANDARD)
 def test_no_worse_on_trained_weights(standard, shared, name):
     from rookery.formats import open_checkpoint
 

@@ -76,3 +76,14 @@ def test_inputs_that_say_little_still_give_a_matrix(h):
     back = kind.decode(encode_compensated(kind, w, Compensation([h.astype(np.float32)], 32)))
     assert np.isfinite(back).all()
     assert np.abs(back - w).max() < 2
+
+
+@pytest.mark.parametrize("name", ["INT8", "C4", "C5"])
+def test_a_row_scale_stays_one_for_all_blocks(name):
+    kind, w = FORMATS[name], np.random.default_rng(7).standard_normal((9, 128)).astype(np.float32)
+    x = inputs(128, 4000)
+    h = x[:2500].T @ x[:2500] / 2500
+    got = encode_compensated(kind, w, Compensation([h], kind.block))
+    plain = encode_rows(kind, w, np.ascontiguousarray(np.diag(h)))
+    assert got.shape == plain.shape
+    assert cost(kind, got, w, x[2500:]) < 0.9 * cost(kind, plain, w, x[2500:])

@@ -31,7 +31,7 @@ def same(a, b):
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-@pytest.mark.parametrize("name", ["q4_k_m", "q8_0", "q5_1", "bf16"])
+@pytest.mark.parametrize("name", ["q4_k_m", "q8_0", "q5_1", "bf16", "int8", "nf4", "c4", "c5"])
 @pytest.mark.parametrize("suffix", [".safetensors", ".rookery"])
 def test_our_own_files_of_every_version(tmp_path, version, name, suffix):
     source = saved(tmp_path, version)
@@ -115,6 +115,18 @@ def test_gguf_has_no_place_for_older_versions(tmp_path):
     source = saved(tmp_path, "4")
     with pytest.raises(SettingsError, match=r"RWKV 4; write a \.rookery or \.safetensors file"):
         quantize(source, tmp_path / "out.gguf", "q8_0")
+
+
+@pytest.mark.parametrize(("name", "format"), [("int8", "INT8"), ("nf4", "NF4"), ("c4", "C4")])
+def test_gguf_has_no_place_for_formats_of_ours(tmp_path, name, format):
+    source = saved(tmp_path, "7")
+    with pytest.raises(SettingsError, match=rf"no type for {format}; write a \.safetensors file"):
+        quantize(source, tmp_path / "out.gguf", name)
+    quantize(source, tmp_path / "out.safetensors", name)
+    written = open_checkpoint(tmp_path / "out.safetensors")
+    with pytest.raises(SettingsError, match=rf"stored as {format}.*choose a dtype"):
+        save_checkpoint(written, tmp_path / "out.gguf")
+    save_checkpoint(written, tmp_path / "out.gguf", dtype="Q8_0")
 
 
 def test_an_error_leaves_what_was_there(tmp_path):

@@ -73,25 +73,34 @@ Stored empty_rows(Format format, const Rows& rows) {
   return Stored(out, {rows.shape(0), bytes}, owner);
 }
 
-Stored encode_rows(int id, Rows rows, std::optional<Importance> importance, int threads) {
+void check_heads(Format format, const Bytes& heads, size_t rows) {
+  if (heads.shape(0) != rows || heads.shape(1) != static_cast<size_t>(row_head(format)) || !row_head(format))
+    throw std::invalid_argument("encode_rows: heads must hold the scale of each row, in a format that has them");
+}
+
+Stored encode_rows(int id, Rows rows, std::optional<Importance> importance, int threads, std::optional<Bytes> heads) {
   const Format format = checked_target(id, rows);
   const size_t count = rows.shape(0), width = rows.shape(1), bytes = row_bytes(format, width);
   if (importance) check_importance(*importance, width);
+  if (heads) check_heads(format, *heads, count);
   Stored stored = empty_rows(format, rows);
   uint8_t* out = stored.data();
   const float* weights = importance ? importance->data() : nullptr;
+  const uint8_t* head = heads ? heads->data() : nullptr;
   Unlocked unlocked;
   Threads pool(static_cast<int>(std::clamp<int64_t>(threads, 1, std::max<int64_t>(static_cast<int64_t>(count), 1))));
   pool.run([&](int t) {
     for (size_t r = static_cast<size_t>(t); r < count; r += static_cast<size_t>(pool.count()))
-      encode_row(format, rows.data() + r * width, weights, out + r * bytes, static_cast<int>(width));
+      encode_row(format, rows.data() + r * width, weights, head ? head + r * kRowHead : nullptr, out + r * bytes,
+                 static_cast<int>(width));
   });
   return stored;
 }
 
 Stored encode_rows_nearest(int id, Rows rows) {
   const Format format = checked_target(id, rows);
-  if (block_size(format) != 32) throw std::invalid_argument("encode_rows_nearest: only formats with blocks of 32");
+  if (block_size(format) != 32 || row_head(format))
+    throw std::invalid_argument("encode_rows_nearest: only the formats of GGUF with blocks of 32");
   const size_t width = rows.shape(1), bytes = row_bytes(format, width);
   Stored stored = empty_rows(format, rows);
   uint8_t* out = stored.data();
@@ -107,9 +116,10 @@ void bind_quant(nb::module_& m) {
   m.def("decode_rows", &decode_rows, nb::arg("format_id"), nb::arg("rows"), nb::arg("n"),
         "Rows of a weight format (uint8, rows x bytes) as float32 (rows, n); format_id as in GGUF files.");
   m.def("encode_rows", &encode_rows, nb::arg("format_id"), nb::arg("rows"), nb::arg("importance") = nb::none(),
-        nb::arg("threads") = 1,
+        nb::arg("threads") = 1, nb::arg("heads") = nb::none(),
         "Rows of floats as a block format (uint8, rows x bytes) with the least squared error.  importance: per column, "
-        "the weight of its error; None lets large numbers count more.");
+        "the weight of its error; None lets large numbers count more.  heads: in formats whose rows have a scale, the "
+        "bytes of it (rows x 4) where it is fixed already.");
   m.def("encode_rows_nearest", &encode_rows_nearest, nb::arg("format_id"), nb::arg("rows"),
         "Rows of floats as a format with blocks of 32, rounded to nearest as other tools do.");
 }

@@ -1,6 +1,7 @@
 // AVX2 with FMA and F16C.
 #include <immintrin.h>
 
+#include "codebooks.h"
 #include "table.h"
 
 namespace rookery {
@@ -30,12 +31,23 @@ inline vi nearest(vf x) { return vi(_mm256_cvtps_epi32(__m256(x))); }
 inline vi pairs(__m256i unsigned8, __m256i signed8) {
   return vi(_mm256_madd_epi16(_mm256_maddubs_epi16(unsigned8, signed8), _mm256_set1_epi16(1)));
 }
-// Two products of codes up to 63 and int8 fit int16.
+// Two products of codes up to 127 and int8 fit int16.
 inline vi dot4(vi acc, vi codes, vi x) { return acc + pairs(__m256i(codes), __m256i(x)); }
-// Codes up to 255 would not: make the weights signed, and give their sign to the input.
+// Codes up to 255 would not: make the weights signed, and give their sign to the input, which is never -128.
 inline vi dot8(vi acc, vi codes, vi x) {
-  __m256i w = _mm256_xor_si256(__m256i(codes), _mm256_set1_epi8(-128)), in = __m256i(x);
-  return acc + pairs(_mm256_abs_epi8(in), _mm256_sign_epi8(w, in));
+  const __m256i w = _mm256_xor_si256(__m256i(codes), _mm256_set1_epi8(-128));
+  return acc + pairs(_mm256_abs_epi8(w), _mm256_sign_epi8(__m256i(x), w));
+}
+inline vi lookup16(const uint8_t* table, vi codes) {
+  const __m256i both = _mm256_broadcastsi128_si256(_mm_loadu_si128(reinterpret_cast<const __m128i*>(table)));
+  return vi(_mm256_shuffle_epi8(both, __m256i(codes)));
+}
+inline vi lookup32(const uint8_t* table, vi codes, vi upper) {
+  const __m256i low = __m256i(lookup16(table, codes)), high = __m256i(lookup16(table + 16, codes));
+  return vi(_mm256_blendv_epi8(low, high, __m256i(upper)));
+}
+inline vi choose(vi sign, vi positive, vi negative) {
+  return vi(_mm256_blendv_ps(__m256(positive), __m256(negative), __m256(sign)));
 }
 
 }  // namespace

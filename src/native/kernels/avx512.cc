@@ -1,6 +1,7 @@
 // AVX-512 F, BW, VL, DQ, VNNI.
 #include <immintrin.h>
 
+#include "codebooks.h"
 #include "table.h"
 
 namespace rookery {
@@ -29,6 +30,18 @@ constexpr int kDot8Bias = 128;
 inline vi nearest(vf x) { return vi(_mm512_cvtps_epi32(__m512(x))); }
 inline vi dot4(vi acc, vi codes, vi x) { return vi(_mm512_dpbusd_epi32(__m512i(acc), __m512i(codes), __m512i(x))); }
 inline vi dot8(vi acc, vi codes, vi x) { return dot4(acc, codes, x); }
+inline vi lookup16(const uint8_t* table, vi codes) {
+  const __m512i all = _mm512_broadcast_i32x4(_mm_loadu_si128(reinterpret_cast<const __m128i*>(table)));
+  return vi(_mm512_shuffle_epi8(all, __m512i(codes)));
+}
+inline vi lookup32(const uint8_t* table, vi codes, vi upper) {
+  const __m512i high = _mm512_broadcast_i32x4(_mm_loadu_si128(reinterpret_cast<const __m128i*>(table + 16)));
+  return vi(_mm512_mask_shuffle_epi8(__m512i(lookup16(table, codes)), _mm512_movepi8_mask(__m512i(upper)), high,
+                                     __m512i(codes)));
+}
+inline vi choose(vi sign, vi positive, vi negative) {
+  return vi(_mm512_mask_blend_epi32(_mm512_movepi32_mask(__m512i(sign)), __m512i(positive), __m512i(negative)));
+}
 
 }  // namespace
 }  // namespace rookery

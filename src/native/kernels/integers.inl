@@ -5,9 +5,12 @@
 // depend on how many tokens travel together.  docs/weight-layouts.md shows where every byte lies.
 //
 // An instruction set provides, besides what kernels.inl needs:
-//   dot4(acc, codes, x)   acc + four products per lane, codes 0..63, x int8
+//   dot4(acc, codes, x)   acc + four products per lane, codes 0..127, x int8
 //   dot8(acc, codes, x)   the same for codes 0..255, minus (128 - kDot8Bias) times the sum of the x
 //   nearest(x)            the nearest integers, ties to even
+//   lookup16(table, codes)            for each byte of codes, 0..15, the byte of a table of 16
+//   lookup32(table, codes, upper)     the same of 32: 16 further where the top bit of the byte of upper is set
+//   choose(sign, positive, negative)  per lane, by the sign
 //   kRowVectors           vectors of rows in flight
 //   kIntTokens            tokens of a tile
 
@@ -122,6 +125,14 @@ struct Q6 {
     return nibbles(p + 128, j % 4, r) | (field(load_int(p + r * 4), j % 4 * 2, 0x03030303u) << 4);
   }
 };
+
+}  // namespace
+}  // namespace rookery
+
+#include "codebooks.inl"
+
+namespace rookery {
+namespace {
 
 // A unit whose codes and scales were unfolded to bytes and floats, for many tokens.
 template <class F>
@@ -344,9 +355,10 @@ void linear_int(const Mat& w, const uint8_t* x, float* y, size_t ldy, int count,
   uint8_t* unit = reinterpret_cast<uint8_t*>(scratch + size_t(count) * kGroup);
   const int blocks = w.cols / 32, units = w.cols / F::kSpan;
   for (int g = g0; g < g1; ++g) {
-    const uint8_t* p = w.data + size_t(g - w.first) * w.group_bytes;
+    const uint8_t* head = w.data + size_t(g - w.first) * w.group_bytes;
+    const uint8_t* p = head + head_bytes<F>();
     for (size_t i = 0; i < size_t(count) * kGroup; i += W) store(acc + i, vf{});
-    if (F::kSpan == 32 || count < kUnfoldFrom) {
+    if (F::kSpan == 32 || count < (requires { F::kHardCodes; } ? kIntTokens + 1 : kUnfoldFrom)) {
       for_int_tiles(count, IntTiles<F>{p, x, blocks, 0, units, acc});
     } else {
       for (int u = 0; u < units; ++u) {
@@ -355,6 +367,7 @@ void linear_int(const Mat& w, const uint8_t* x, float* y, size_t ldy, int count,
         for_int_tiles(count, IntTiles<Unfolded<F>>{unit, x, blocks, u * F::kSpan / 32, 1, acc});
       }
     }
+    if constexpr (head_bytes<F>() > 0) scale_rows(head, acc, count);
     const int o = g * kGroup, rows = w.rows - o < kGroup ? w.rows - o : kGroup;
     for (int t = 0; t < count; ++t) __builtin_memcpy(y + t * ldy + o, acc + size_t(t) * kGroup, rows * 4);
   }
@@ -374,6 +387,10 @@ void linear_integers(const Mat& w, const float* x, size_t ldx, float* y, size_t 
     case Pack::Q5Min: return linear_int<Q5<true>>(w, inputs, y, ldy, count, g0, g1, scratch);
     case Pack::Q4K: return linear_int<QK<false>>(w, inputs, y, ldy, count, g0, g1, scratch);
     case Pack::Q5K: return linear_int<QK<true>>(w, inputs, y, ldy, count, g0, g1, scratch);
+    case Pack::Int8: return linear_int<Int8>(w, inputs, y, ldy, count, g0, g1, scratch);
+    case Pack::Nf4: return linear_int<Nf4>(w, inputs, y, ldy, count, g0, g1, scratch);
+    case Pack::C4: return linear_int<Paired<false>>(w, inputs, y, ldy, count, g0, g1, scratch);
+    case Pack::C5: return linear_int<Paired<true>>(w, inputs, y, ldy, count, g0, g1, scratch);
     default: return linear_int<Q6>(w, inputs, y, ldy, count, g0, g1, scratch);
   }
 }

@@ -1,4 +1,5 @@
 // Any processor: vectors of four floats by the compiler, stored numbers widened one by one.
+#include "codebooks.h"
 #include "table.h"
 
 namespace rookery {
@@ -48,6 +49,17 @@ inline vi dot4(vi acc, vi codes, vi x) {
   return acc;
 }
 inline vi dot8(vi acc, vi codes, vi x) { return dot4(acc, codes, x); }
+inline vi lookup16(const uint8_t* table, vi codes) {
+  uint8_t c[16];
+  __builtin_memcpy(c, &codes, 16);
+  for (int i = 0; i < 16; ++i) c[i] = table[c[i]];
+  __builtin_memcpy(&codes, c, 16);
+  return codes;
+}
+inline vi lookup32(const uint8_t* table, vi codes, vi upper) {
+  return lookup16(table, codes | (upper >> 3 & 0x10101010));
+}
+inline vi choose(vi sign, vi positive, vi negative) { return sign < 0 ? negative : positive; }
 
 }  // namespace
 }  // namespace rookery

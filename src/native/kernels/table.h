@@ -11,11 +11,12 @@ namespace rookery {
 constexpr int kGroup = 32;   // output rows interleaved in a packed matrix: 2 zmm, 4 ymm, 8 xmm
 constexpr int kPanel = 128;  // inputs unpacked at a time: 128 x 32 floats are 16 KiB, a third of a 48 KiB L1
 
-enum class Pack : int { F32, F16, BF16, Q8, Q4, Q4Min, Q5, Q5Min, Q4K, Q5K, Q6K };
+enum class Pack : int { F32, F16, BF16, Q8, Q4, Q4Min, Q5, Q5Min, Q4K, Q5K, Q6K, Int8, Nf4, C4, C5 };
 
 // A packed matrix, `rows` outputs by `cols` inputs.  Group g holds rows [32 g, 32 g + 32), missing rows zero:
 //   F32, F16, BF16  for each input, 32 numbers
-//   the others      units of 32 or 256 inputs, scales first: docs/weight-layouts.md
+//   the others      units of 32 to 256 inputs, scales first; Int8, C4, C5: before the units, a float scale for every row.
+//                   docs/weight-layouts.md
 struct Mat {
   Pack pack;
   int rows, cols;

@@ -31,7 +31,7 @@ __all__ = ["NAME", "read", "sniff", "write"]
 NAME = "gguf"
 RESCALED = ("att.output.weight", "ffn.value.weight")
 
-_BY_ID = {kind.ggml: kind.name for kind in FORMATS.values()}
+_BY_ID = {kind.ggml: kind.name for kind in FORMATS.values() if kind.in_gguf}
 _OTHER_TYPES = {9: "Q8_1", 10: "Q2_K", 11: "Q3_K", 15: "Q8_K", 20: "IQ4_NL", 23: "IQ4_XS", 34: "TQ1_0", 35: "TQ2_0"}
 _BLOCK = re.compile(r"blk\.(0|[1-9][0-9]{0,5})\.(.+)")
 _LONG = 64  # arrays above this length are summed up in the metadata
@@ -159,7 +159,9 @@ def _tensors(source: Source, entries: list[Entry]) -> dict[str, Tensor]:
         what = f"{source.path}: tensor {entry.name!r}"
         if entry.type not in _BY_ID:
             kind = _OTHER_TYPES.get(entry.type, f"type {entry.type}")
-            raise UnsupportedError(f"{what} is stored as {kind}, which is not supported; known: {', '.join(FORMATS)}")
+            raise UnsupportedError(
+                f"{what} is stored as {kind}, which is not supported; known: {', '.join(_BY_ID.values())}"
+            )
         if entry.offset < end:
             raise FormatError(f"{what} overlaps the tensor before it")
         format = _BY_ID[entry.type]

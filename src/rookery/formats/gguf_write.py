@@ -26,7 +26,7 @@ from rookery.quant import FORMATS
 
 __all__ = ["DTYPES", "write"]
 
-DTYPES = tuple(name for name, kind in FORMATS.items() if kind.encode)
+DTYPES = tuple(name for name, kind in FORMATS.items() if kind.encode and kind.in_gguf)
 
 CONTEXT_LENGTH = 1048576  # a number readers want; the models have no limit
 END_OF_TURN = b"\n\n"
@@ -138,6 +138,10 @@ def _format(name: str, tensor: Tensor, dtype: str | None) -> str:
     if len(tensor.shape) == 1 or short in KEPT_F32:
         return "F32"
     wanted = dtype or tensor.format
+    if not FORMATS[wanted].in_gguf:
+        raise SettingsError(
+            f"tensor {name!r} is stored as {wanted}, which GGUF has no type for; choose a dtype, for example Q8_0"
+        )
     if FORMATS[wanted].block > 1 and (short not in MATRICES or tensor.shape[-1] % FORMATS[wanted].block):
         return "F16"
     return wanted

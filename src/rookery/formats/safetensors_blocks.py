@@ -49,10 +49,11 @@ def restored(tensors: dict[str, Tensor], formats: Mapping[str, Any], path: str) 
 
 def _restored(tensor: Tensor, format: str, what: str) -> Tensor:
     kind = FORMATS[format]
-    if tensor.format != "U8" or not tensor.shape or tensor.shape[-1] % kind.nbytes:
+    if tensor.format != "U8" or not tensor.shape or not kind.holds_rows_of(tensor.shape[-1]):
+        head = f"{kind.head} bytes and " if kind.head else ""
         raise FormatError(
-            f"{what}, {tensor.format} of shape {tensor.shape}, is not {format}: expected U8 with rows of a multiple "
-            f"of {kind.nbytes} bytes"
+            f"{what}, {tensor.format} of shape {tensor.shape}, is not {format}: expected U8 with rows of {head}a "
+            f"multiple of {kind.nbytes} bytes"
         )
     *rows, nbytes = tensor.shape
-    return Tensor(format, (*rows, nbytes // kind.nbytes * kind.block), tensor.load)
+    return Tensor(format, (*rows, kind.numbers(nbytes)), tensor.load)

@@ -35,4 +35,4 @@ def _bytes(shape: tuple[int, ...], format: str) -> int:
         return math.prod(shape) * DTYPES[format].itemsize
     kind = FORMATS[format]
     *rows, last = shape or (1,)
-    return math.prod(rows) * -(-last // kind.block) * kind.nbytes
+    return math.prod(rows) * kind.row_bytes(-(-last // kind.block) * kind.block)

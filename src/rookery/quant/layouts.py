@@ -21,6 +21,7 @@ LAYOUTS: dict[str, np.dtype] = {
     "Q5_K": np.dtype(
         [("d", "<f2"), ("dmin", "<f2"), ("scales", "u1", (12,)), ("qh", "u1", (32,)), ("qs", "u1", (128,))]
     ),
+    "NF4": np.dtype([("d", "<f2"), ("qs", "u1", (32,))]),
     "Q6_K": np.dtype([("ql", "u1", (128,)), ("qh", "u1", (64,)), ("scales", "i1", (16,)), ("d", "<f2")]),
 }
 

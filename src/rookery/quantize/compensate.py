@@ -48,12 +48,20 @@ class Compensation:
 def encode_compensated(kind: WeightFormat, rows: np.ndarray, plan: Compensation, threads: int = 1) -> np.ndarray:
     """Rows of a matrix, float32 (rows, columns), in a block format: uint8 (rows, bytes per row)."""
     errors = np.zeros(rows.shape, np.float32)
-    stored = []
+    heads = _heads(kind, rows, plan, threads) if kind.head else None
+    stored = [] if heads is None else [heads]
     for block in plan.blocks:
         wanted = rows[:, block.columns] - errors[:, block.before] @ block.pull
-        stored.append(encode_rows(kind, wanted, block.importance, threads))
-        errors[:, block.columns] = kind.decode(stored[-1]) - rows[:, block.columns]
+        piece = encode_rows(kind, wanted, block.importance, threads, heads)
+        errors[:, block.columns] = kind.decode(piece) - rows[:, block.columns]
+        stored.append(piece[:, kind.head :])
     return np.concatenate(stored, axis=1)
+
+
+def _heads(kind: WeightFormat, rows: np.ndarray, plan: Compensation, threads: int) -> np.ndarray:
+    """The scales of whole rows, which no block of columns can choose alone: those that suit the rows as they are."""
+    importance = np.concatenate([block.importance for block in plan.blocks])
+    return np.ascontiguousarray(encode_rows(kind, rows, importance, threads)[:, : kind.head])
 
 
 def _blocks(panel: np.ndarray, start: int, block: int) -> list[Block]:

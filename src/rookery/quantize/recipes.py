@@ -24,7 +24,7 @@ _LANES = ("att.time_decay", "att.time_first", "att.time_faaaa", "att.r_k")
 _MATRIX = re.compile(r"blocks\.(\d+)\.((?:att|ffn)\.(?:receptance|key|value|gate|output))\.weight")
 
 # What takes the place of a format where rows are no whole number of its blocks.
-_NEXT = {"Q4_K": "Q4_1", "Q5_K": "Q5_1", "Q6_K": "Q8_0"}
+_NEXT = {"Q4_K": "Q4_1", "Q5_K": "Q5_1", "Q6_K": "Q8_0", "NF4": "Q4_0", "C4": "Q4_0", "C5": "Q5_0"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +40,11 @@ class Recipe:
     head: str
     finer: str | None = None
     sensitive: tuple[str, ...] = ()
+
+    @property
+    def formats(self) -> tuple[str, ...]:
+        """The weight formats it uses."""
+        return tuple(dict.fromkeys(f for f in (self.matrix, self.finer, self.embedding, self.head) if f))
 
     def format_of(self, name: str) -> str | None:
         """The format for a matrix by its official name; None for other tensors."""
@@ -61,6 +66,7 @@ RECIPES = {
         Recipe("f16", "F16", "F16", "F16"),
         Recipe("bf16", "BF16", "BF16", "BF16"),
         Recipe("q8_0", "Q8_0", "Q8_0", "Q8_0"),
+        Recipe("int8", "INT8", "INT8", "INT8"),
         Recipe("q6_k", "Q6_K", "Q6_K", "Q6_K"),
         Recipe("q5_k", "Q5_K", "Q6_K", "Q6_K"),
         Recipe("q5_k_m", "Q5_K", "Q6_K", "Q6_K", "Q6_K", _SENSITIVE),
@@ -70,6 +76,9 @@ RECIPES = {
         Recipe("q5_0", "Q5_0", "Q8_0", "Q8_0"),
         Recipe("q4_1", "Q4_1", "Q8_0", "Q8_0"),
         Recipe("q4_0", "Q4_0", "Q8_0", "Q8_0"),
+        Recipe("c5", "C5", "Q6_K", "Q6_K"),
+        Recipe("c4", "C4", "Q6_K", "Q6_K"),
+        Recipe("nf4", "NF4", "Q6_K", "Q6_K"),
     )
 }
 
@@ -97,7 +106,7 @@ def _format(name: str, tensor: Tensor, wanted: str | None) -> str:
     if wanted is None:
         return _sixteen(tensor)
     fitting = _fitting(wanted, tensor.shape[-1])
-    return fitting if _bits(fitting) < _bits(tensor.format) else tensor.format
+    return fitting if FORMATS[fitting].bits < FORMATS[tensor.format].bits else tensor.format
 
 
 def _fitting(format: str, numbers: int) -> str:
@@ -106,11 +115,6 @@ def _fitting(format: str, numbers: int) -> str:
         if numbers % FORMATS[candidate].block == 0:
             return candidate
     return "F16"
-
-
-def _bits(format: str) -> float:
-    kind = FORMATS[format]
-    return 8 * kind.nbytes / kind.block
 
 
 def _sixteen(tensor: Tensor) -> str:

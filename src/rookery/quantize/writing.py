@@ -22,6 +22,7 @@ from rookery.formats.saving import format_of
 from rookery.formats.sizes import count, total_bytes
 from rookery.model import load
 from rookery.ops.native import default_threads
+from rookery.quant import FORMATS
 from rookery.quantize.calibrate import second_moments
 from rookery.quantize.card import Card
 from rookery.quantize.encoding import quantized
@@ -125,6 +126,9 @@ class _Job:
                 f"{target}: GGUF is defined for RWKV 6 and 7, and this is RWKV {self.config.version}; write a "
                 ".rookery or .safetensors file instead"
             )
+        own = [format for format in self.recipe.formats if not FORMATS[format].in_gguf]
+        if self.container == "gguf" and own:
+            raise SettingsError(f"{target}: GGUF has no type for {own[0]}; write a .safetensors file instead")
 
     def encoded(self, texts: Texts) -> Checkpoint:
         """The source in the recipe's formats, with the vocabulary it needs; calibrated with a text."""

@@ -1,0 +1,173 @@
+#include "encode_rows.h"
+
+#include <algorithm>
+#include <cfloat>
+#include <cmath>
+#include <cstring>
+#include <vector>
+
+#include "codebook.h"
+#include "codebooks.h"
+
+namespace rookery {
+namespace {
+
+// ---------------------------------------------------------------- int8
+
+constexpr float kTop = 127;
+
+// Codes of a row for a scale; returns the scale that suits them best.
+float codes_for(const float* x, const float* w, int n, float scale, int8_t* codes) {
+  const float inverse = scale > 0 && std::isfinite(1 / scale) ? 1 / scale : 0;
+  double xq = 0, qq = 0;
+  for (int i = 0; i < n; ++i) {
+    const float q = std::nearbyint(std::clamp(x[i] * inverse, -kTop, kTop));
+    codes[i] = static_cast<int8_t>(q);
+    xq += static_cast<double>(w[i] * x[i]) * q;
+    qq += static_cast<double>(w[i] * q) * q;
+  }
+  return qq > 0 ? static_cast<float>(xq / qq) : 0;
+}
+
+double error_of(const float* x, const float* w, int n, float scale, const int8_t* codes) {
+  double sum = 0;
+  for (int i = 0; i < n; ++i) {
+    const double e = x[i] - scale * static_cast<float>(codes[i]);
+    sum += w[i] * e * e;
+  }
+  return sum;
+}
+
+// The scale with the least error: the largest number at 127, or a little or much beyond it, and the least-squares
+// answer for each.
+float search_int8(const float* x, const float* w, int n) {
+  float peak = 0;
+  for (int i = 0; i < n; ++i) peak = std::max(peak, std::fabs(x[i]));
+  std::vector<int8_t> codes(static_cast<size_t>(n));
+  float best = 0;
+  double least = INFINITY;
+  for (int i = 0; i < 12; ++i) {
+    float scale = peak / kTop * (1 - 0.06f * static_cast<float>(i));
+    for (int turn = 0; turn < 2; ++turn) {
+      const float next = codes_for(x, w, n, scale, codes.data());
+      const double error = error_of(x, w, n, scale, codes.data());
+      if (error < least) least = error, best = scale;
+      scale = next;
+    }
+  }
+  return best;
+}
+
+// ---------------------------------------------------------------- rows
+
+// A row scaled so that its largest magnitude is below 1, and the weights of its errors.
+struct Row {
+  std::vector<float> x, w;
+  int power = 0;
+};
+
+Row normalised(const float* row, const float* importance, int n) {
+  Row out{std::vector<float>(row, row + n), std::vector<float>(static_cast<size_t>(n)), 0};
+  float peak = 0;
+  for (float v : out.x) peak = std::max(peak, std::fabs(v));
+  if (peak > 0) std::frexp(peak, &out.power);
+  for (float& v : out.x) v = std::ldexp(v, -out.power);
+  weigh_columns(importance, out.x.data(), n, out.w.data());
+  return out;
+}
+
+// A scale as it is stored: no product with a code may overflow.
+float storable(float scale, int power, float largest_code) {
+  return std::min(std::ldexp(scale, power), FLT_MAX / largest_code * (1 - FLT_EPSILON));
+}
+
+void encode_int8(const Row& row, const uint8_t* head, uint8_t* out) {
+  const int n = static_cast<int>(row.x.size());
+  float scale;
+  if (head)
+    std::memcpy(&scale, head, sizeof scale);
+  else
+    scale = storable(search_int8(row.x.data(), row.w.data(), n), row.power, kTop);
+  std::memcpy(out, &scale, sizeof scale);
+  codes_for(row.x.data(), row.w.data(), n, std::ldexp(scale, -row.power), reinterpret_cast<int8_t*>(out + sizeof scale));
+}
+
+// ---------------------------------------------------------------- C4, C5
+
+constexpr float kLargestByteScale = 248, kRoom = 2;  // a given row scale must serve blocks that have grown a little
+
+// The byte whose scale is nearest.
+uint8_t to_byte_scale(float scale) {
+  const float magnitude = std::clamp(std::fabs(scale), 1.0f, kLargestByteScale);
+  int power = 0;
+  const float mantissa = std::frexp(magnitude, &power);  // 0.5 .. 1
+  const int byte = (power - 1) * 16 + static_cast<int>(std::nearbyint(mantissa * 32)) - 16;
+  return static_cast<uint8_t>(std::min(byte, 127) | (scale < 0 ? 128 : 0));
+}
+
+Group group(const Row& row, int at) { return {row.x.data() + at, row.w.data() + at, 32}; }
+
+void store_paired(const Coded* two, bool five, uint8_t* out) {
+  const int count = five ? 32 : 16;
+  std::memset(out, 0, five ? 12 : 4);
+  for (int i = 0; i < 2; ++i) {
+    out[i] = to_byte_scale(two[i].scale);
+    for (int j = 0; j < 8; ++j) out[2 + i] = static_cast<uint8_t>(out[2 + i] | (two[i].codes[4 * j] / count) << j);
+    for (int j = 0; five && j < 32; ++j) {
+      uint8_t& bits = out[4 + 4 * i + j / 8];
+      bits = static_cast<uint8_t>(bits | (two[i].codes[j] >> 4 & 1) << (j % 8));
+    }
+  }
+  out += five ? 12 : 4;
+  for (int j = 0; j < 32; ++j) out[j] = static_cast<uint8_t>((two[0].codes[j] & 15) | (two[1].codes[j] & 15) << 4);
+}
+
+const Codebook& tables_of(Format format) {
+  static const Codebook c4(codebook(Format::C4), 16, 2), c5(codebook(Format::C5), 32, 2);
+  return format == Format::C4 ? c4 : c5;
+}
+
+void encode_paired(Format format, const Row& row, const uint8_t* head, uint8_t* out) {
+  const int n = static_cast<int>(row.x.size());
+  const Codebook& book = tables_of(format);
+  std::vector<float> wanted;
+  float most = 0, whole;
+  for (int at = 0; at < n; at += 32) wanted.push_back(search(group(row, at), book)), most = std::max(most, std::fabs(wanted.back()));
+  if (head)
+    std::memcpy(&whole, head, sizeof whole);
+  else
+    whole = storable(most * kRoom / kLargestByteScale, row.power, kLargestByteScale * book.largest());
+  std::memcpy(out, &whole, sizeof whole);
+  out += sizeof whole;
+  const float unit = std::ldexp(whole, -row.power);
+  const auto stored = [unit](float scale) {
+    return unit > 0 ? byte_scale(to_byte_scale(scale / unit)) * unit : 0;
+  };
+  for (int at = 0; at < n; at += 64, out += block_bytes(format)) {
+    Coded two[2];
+    for (int i = 0; i < 2; ++i) {
+      two[i] = encode_near(group(row, at + 32 * i), book, wanted[static_cast<size_t>(at / 32 + i)], stored);
+      two[i].scale = unit > 0 ? two[i].scale / unit : 0;
+    }
+    store_paired(two, format == Format::C5, out);
+  }
+}
+
+}  // namespace
+
+void encode_headed(Format format, const float* row, const float* importance, const uint8_t* head, uint8_t* out, int n) {
+  const Row scaled = normalised(row, importance, n);
+  format == Format::INT8 ? encode_int8(scaled, head, out) : encode_paired(format, scaled, head, out);
+}
+
+// ---------------------------------------------------------------- NF4
+
+void encode_nf4(const Block& block, uint8_t* out) {
+  static const Codebook book(kNf4, 16, 1);
+  const Group group = {block.x, block.w, 64};
+  const Coded best = encode_near(group, book, search(group, book), [&](float s) { return block.stored(s); });
+  block.store(out, best.scale);
+  for (int j = 0; j < 32; ++j) out[2 + j] = static_cast<uint8_t>(best.codes[j] | best.codes[j + 32] << 4);
+}
+
+}  // namespace rookery
