@@ -18,6 +18,7 @@ from rookery.errors import NumericError
 from rookery.fingerprint import fingerprint
 from rookery.formats import Checkpoint, lazy, open_checkpoint, save_checkpoint
 from rookery.formats.native_views import program_order, views
+from rookery.formats.saving import dtypes
 from rookery.ops.record import record
 from rookery.quant import FORMATS
 from rookery.weights import Tensor
@@ -160,8 +161,13 @@ def test_back_into_other_formats(tmp_path, version, target):
     assert_same(open_checkpoint(tmp_path / target), model)
 
 
-@pytest.mark.parametrize("format", [name for name, kind in FORMATS.items() if kind.block > 1])
-@pytest.mark.parametrize("target", ["m.safetensors", "m.gguf"])
+BLOCKS = [name for name, kind in FORMATS.items() if kind.block > 1]
+
+
+@pytest.mark.parametrize(
+    ("target", "format"),
+    [("m.safetensors", name) for name in BLOCKS] + [("m.gguf", name) for name in BLOCKS if name in dtypes("gguf")],
+)
 def test_quantised_models_back_into_other_formats(tmp_path, format, target):
     model = random_small("7", format, width=256, ffn=512, head_size=64).checkpoint
     save_checkpoint(again(model, tmp_path), tmp_path / target)

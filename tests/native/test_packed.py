@@ -104,7 +104,7 @@ def test_units_lie_as_described(name):
 @pytest.mark.parametrize("name", REVISIONS)
 def test_a_layout_does_not_change_unnoticed(name):
     kind = FORMATS[name]
-    size = columns(name) * kind.nbytes // kind.block
+    size = kind.row_bytes(columns(name))
     mixed = np.arange(40 * size, dtype=np.uint64) ** 2 * 2654435761 >> 13
     blocks = (mixed & 0x7B).astype(np.uint8).reshape(40, size)  # no scale has an exponent of all ones
     digest = hashlib.sha256(packed(name, blocks).tobytes()).hexdigest()[:8]
