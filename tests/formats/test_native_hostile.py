@@ -264,6 +264,16 @@ def test_scales_that_are_not_finite_are_found_while_loading(tmp_path, format, ba
             rookery.load(path, threads=2, tokenizer="world")
 
 
+@pytest.mark.parametrize("bad", [np.inf, -np.inf, np.nan])
+@pytest.mark.parametrize("format", [name for name, kind in FORMATS.items() if kind.head])
+def test_scales_of_rows_that_are_not_finite_are_found_while_loading(tmp_path, format, bad):
+    raw = model_bytes(tmp_path, "7", format, width=256, ffn=512, head_size=64)
+    size = _native.group_bytes(FORMATS[format].ggml, 256)
+    content = poisoned(raw, KEY, 7 * size + 4 * 31, np.array(bad, "<f4").tobytes())
+    with pytest.raises(NumericError, match=rf"m\.rookery: tensor '{KEY}' holds NaN or infinity"):
+        rookery.load(written(tmp_path / "m.rookery", content), threads=2, tokenizer="world")
+
+
 @pytest.mark.parametrize("format", ["F32", "F16", "BF16"])
 def test_numbers_that_are_not_finite_are_found_while_loading(tmp_path, format):
     raw = model_bytes(tmp_path, "7", format, format)

@@ -26,6 +26,10 @@ REVISIONS = {
     "Q4_K": (1, "e2a571c9"),
     "Q5_K": (1, "371886d9"),
     "Q6_K": (1, "c181b697"),
+    "INT8": (1, "f5237528"),
+    "NF4": (1, "65f56e53"),
+    "C4": (1, "86c6d917"),
+    "C5": (1, "580c64ad"),
 }
 
 
@@ -122,6 +126,15 @@ def test_what_is_not_finite_is_not_packed(name, bad):
         rows.view(np.uint16)[39, 5] = np.float32(bad).view(np.uint32) >> 16
     else:
         rows.view(f"f{FORMATS[name].nbytes}")[39, 5] = bad
+    with pytest.raises(ArithmeticError, match="NaN or infinity"):
+        packed(name, rows)
+
+
+@pytest.mark.parametrize("bad", [np.inf, -np.inf, np.nan])
+@pytest.mark.parametrize("name", [n for n, kind in FORMATS.items() if kind.head])
+def test_scales_of_rows_are_finite(name, bad):
+    rows = stored(name, 40).copy()
+    rows[39, : FORMATS[name].head] = np.array([bad], "<f4").view(np.uint8)
     with pytest.raises(ArithmeticError, match="NaN or infinity"):
         packed(name, rows)
 
