@@ -14,7 +14,7 @@ from tiny_models import CONFIGS, assert_same, checkpoint
 
 from rookery import _native
 from rookery.config import optional
-from rookery.errors import NumericError
+from rookery.errors import NumericError, SettingsError
 from rookery.fingerprint import fingerprint
 from rookery.formats import Checkpoint, lazy, open_checkpoint, save_checkpoint
 from rookery.formats.native_views import program_order, views
@@ -209,9 +209,21 @@ def test_the_vocabulary_and_the_metadata_come_along(tmp_path):
     model = replace(checkpoint(CONFIGS["7"]), vocabulary=words, metadata=told | {"format": "pt", "rwkv7.x": 1})
     found = again(model, tmp_path)
     assert found.vocabulary == words
+    assert (len(found.vocabulary), found.vocabulary[18]) == (4, "é".encode())
+    save_checkpoint(found, tmp_path / "n.rookery")
+    assert open_checkpoint(tmp_path / "n.rookery").vocabulary == words
+    save_checkpoint(found, tmp_path / "m.gguf")
+    assert open_checkpoint(tmp_path / "m.gguf").vocabulary == words
     del told["general.quantization_version"]
     assert found.metadata == told
     assert again(checkpoint(CONFIGS["7"]), tmp_path).vocabulary is None
+
+
+@pytest.mark.parametrize("words", [{40: b"a"}, {-1: b"a"}, {3: b""}, {1 << 40: b"a"}])
+def test_words_that_no_model_has_are_not_written(tmp_path, words):
+    with pytest.raises(SettingsError, match="of the vocabulary is empty or beyond the model's 19 rows"):
+        save_checkpoint(replace(checkpoint(CONFIGS["7"]), vocabulary=words), tmp_path / "m.rookery")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_quantised_copy_has_another_fingerprint(tmp_path):

@@ -6,7 +6,7 @@ Readers fill a `Checkpoint`; writers take one.  Neither knows what the tensors m
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -38,7 +38,7 @@ class Checkpoint:
     format: str
     tensors: dict[str, Tensor]
     metadata: dict[str, Any] = field(default_factory=dict)
-    vocabulary: dict[int, bytes] | None = None
+    vocabulary: Mapping[int, bytes] | None = None
     config: Config | None = None
     initial_state: dict[str, Tensor] = field(default_factory=dict)
     fingerprint: str | None = None

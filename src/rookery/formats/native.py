@@ -23,7 +23,7 @@ from rookery.formats import lazy
 from rookery.formats.checkpoint import Checkpoint, Tensor
 from rookery.formats.native_header import MAGIC, PAGE, Extent, parse, sizes
 from rookery.formats.native_views import View, views
-from rookery.formats.native_vocabulary import parsed_vocabulary
+from rookery.formats.native_vocabulary import StoredVocabulary
 from rookery.formats.source import Source
 from rookery.quant import FORMATS, WeightFormat
 from rookery.weights import Packed
@@ -35,6 +35,7 @@ NAME = "rookery"
 _SMALL = 1 << 20  # bytes up to which rows are checked whenever they are read
 _LONGEST = (1 << 31) - 64  # rows or columns of a matrix: what the kernels count with
 _MOST = 1 << 60  # numbers of a tensor
+_LEAST_TOKEN = 9  # bytes: id, length, and a byte
 _MAX_NAME = 500
 _ROWS = {"name", "format", "shape", "offset", "bytes", "checksum"}
 _KEYS = (_ROWS, _ROWS | {"view", "layout"})
@@ -135,7 +136,7 @@ class _File:
         if self.header.get("config") != sizes(config):
             raise FormatError(f"{self.path}: the header says other sizes than the tensors have; fetch the file again")
 
-    def vocabulary(self) -> dict[int, bytes] | None:
+    def vocabulary(self) -> StoredVocabulary | None:
         if self.words is None:
             return None
         what = f"{self.path}: the vocabulary"
@@ -143,9 +144,9 @@ class _File:
         if _native.checksum(data, data.size) != self.words.checksum:
             raise FormatError(f"{what} is not what was written: its checksum is wrong; fetch the file again")
         tokens = self.header["vocabulary"].get("tokens")
-        if type(tokens) is not int or not 0 < tokens < 1 << 32:
-            raise FormatError(f"{what} says no number of tokens; fetch the file again")
-        return parsed_vocabulary(data, tokens, what)
+        if type(tokens) is not int or not 0 < tokens <= data.size // _LEAST_TOKEN:
+            raise FormatError(f"{what} says no number of tokens that it has room for; fetch the file again")
+        return StoredVocabulary(data.tobytes(), tokens, what)
 
     def verify(self) -> None:
         for item in self.items:

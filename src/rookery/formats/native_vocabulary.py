@@ -1,39 +1,72 @@
 """
-The vocabulary inside a native file: all ids, all lengths (uint32), then the bytes of all tokens.
+The vocabulary inside a native file: id, length (uint32) and bytes of every token, by ascending id.
+
+That is the form tokenizers are built from, so a model can be used without 65,000 tokens having been taken apart.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import struct
+from collections.abc import Iterator, Mapping
+from functools import cached_property
 
-import numpy as np
+from rookery.errors import FormatError, SettingsError
 
-from rookery.errors import FormatError
+__all__ = ["StoredVocabulary", "stored_vocabulary"]
 
-__all__ = ["parsed_vocabulary", "stored_vocabulary"]
-
-_NUMBER = np.dtype("<u4")
+_ENTRY = struct.Struct("<II")
 
 
-def stored_vocabulary(vocabulary: Mapping[int, bytes] | None) -> bytes:
-    """The bytes for a file; empty where there is no vocabulary."""
+class StoredVocabulary(Mapping[int, bytes]):
+    """Token bytes by id, as they lie in a file.
+
+    table:  the bytes in the file; they are taken apart, and FormatError is raised for what no writer writes, when
+            somebody first asks for a token.
+    tokens: how many there are.
+    what:   the beginning of every message.
+    """
+
+    def __init__(self, table: bytes, tokens: int, what: str) -> None:
+        self.table = table
+        self._count = tokens
+        self._what = what
+
+    def __getitem__(self, id: int) -> bytes:
+        return self._tokens[id]
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._tokens)
+
+    def __len__(self) -> int:
+        return self._count
+
+    @cached_property
+    def _tokens(self) -> dict[int, bytes]:
+        found: dict[int, bytes] = {}
+        at, last, end = 0, -1, len(self.table)
+        while at + _ENTRY.size <= end:
+            id, length = _ENTRY.unpack_from(self.table, at)
+            at += _ENTRY.size + length
+            if id <= last or not length or at > end:
+                break
+            found[id] = self.table[at - length : at]
+            last = id
+        if at != end or len(found) != self._count:
+            raise FormatError(
+                f"{self._what} is damaged after token {last}; expected {self._count} tokens, their ids ascending"
+            )
+        return found
+
+
+def stored_vocabulary(vocabulary: Mapping[int, bytes] | None, rows: int) -> bytes:
+    """The bytes for the file of a model with `rows` rows; empty where there is no vocabulary.
+
+    SettingsError for a token without bytes and for ids that the model does not have.
+    """
+    if isinstance(vocabulary, StoredVocabulary):
+        return vocabulary.table
     known = sorted((vocabulary or {}).items())
-    ids = np.array([id for id, _ in known], _NUMBER)
-    lengths = np.array([len(token) for _, token in known], _NUMBER)
-    return ids.tobytes() + lengths.tobytes() + b"".join(token for _, token in known)
-
-
-def parsed_vocabulary(data: np.ndarray, tokens: int, what: str) -> dict[int, bytes]:
-    """Token bytes by id; FormatError, beginning with `what`, for what no writer writes."""
-    front = 2 * _NUMBER.itemsize * tokens
-    if not 0 < front < data.size:
-        raise FormatError(f"{what} has {data.size} bytes, too few for {tokens} tokens; fetch the file again")
-    ids, lengths = data[:front].view(_NUMBER).reshape(2, tokens)
-    ends = np.cumsum(lengths, dtype=np.int64)
-    if ends[-1] != data.size - front or not lengths.all() or not (ids[1:] > ids[:-1]).all():
-        raise FormatError(f"{what} should have ids that ascend, and tokens that fill it; fetch the file again")
-    text = data[front:].tobytes()
-    return {
-        id: text[begin:end]
-        for id, begin, end in zip(ids.tolist(), (ends - lengths).tolist(), ends.tolist(), strict=True)
-    }
+    wrong = next((id for id, token in known if not 0 <= id < rows or not token), None)
+    if wrong is not None:
+        raise SettingsError(f"token {wrong} of the vocabulary is empty or beyond the model's {rows} rows")
+    return b"".join(_ENTRY.pack(id, len(token)) + token for id, token in known)

@@ -76,7 +76,7 @@ class _Writer:
         self.checkpoint = checkpoint
         self.config = checkpoint.config
         self.progress = progress
-        self.vocabulary = stored_vocabulary(checkpoint.vocabulary)
+        self.vocabulary = stored_vocabulary(checkpoint.vocabulary, self.config.vocab)
         self.end = len(self.vocabulary)
         self.items = list(self._place(dtype))
         self.total = sum(item.extent.nbytes for item in self.items)
