@@ -91,12 +91,18 @@ void Codebook::nearest(const Group& g, float inverse, float* values, uint8_t* co
   });
 }
 
+float Codebook::error(const Group& g, float scale) const {
+  float sum = 0;
+  each_four(g, 1 / scale, [&](int, const Four& four) { sum += four.error; });
+  return sum * scale * scale;
+}
+
 float search(const Group& g, const Codebook& book) {
   float peak = 0;
   for (int i = 0; i < g.n; ++i) peak = std::max(peak, std::fabs(g.x[i]));
   Best best;
   if (peak < 1e-30f) return 0;  // its inverse would not be finite
-  for (float factor = 0.58f; factor < 1.36f; factor *= 1.06f) {
+  for (float factor = 0.6f; factor < 1.36f; factor *= 1.06f) {
     consider(g, book, book.largest() / peak * factor, best);
     consider(g, book, -book.largest() / peak * factor, best);
   }

@@ -24,6 +24,9 @@ class Codebook {
   // The same, and its place among all entries.
   void nearest(const Group& g, float inverse, float* values, uint8_t* codes) const;
 
+  // The error of a group whose numbers become scale * nearest entry; scale is not 0.
+  float error(const Group& g, float scale) const;
+
   float largest() const { return largest_; }  // magnitude of an entry
 
  private:

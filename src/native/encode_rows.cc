@@ -4,6 +4,7 @@
 #include <cfloat>
 #include <cmath>
 #include <cstring>
+#include <utility>
 #include <vector>
 
 #include "codebook.h"
@@ -94,7 +95,8 @@ void encode_int8(const Row& row, const uint8_t* head, uint8_t* out) {
 
 // ---------------------------------------------------------------- C4, C5
 
-constexpr float kLargestByteScale = 248, kRoom = 2;  // a given row scale must serve blocks that have grown a little
+// The scale of a block is tried wherever its largest number becomes 0.55 to 1.36 of the largest entry.
+constexpr float kLargestByteScale = 248, kLeast = 0.55f, kMost = 1.36f;
 
 // The byte whose scale is nearest.
 uint8_t to_byte_scale(float scale) {
@@ -107,11 +109,16 @@ uint8_t to_byte_scale(float scale) {
 
 Group group(const Row& row, int at) { return {row.x.data() + at, row.w.data() + at, 32}; }
 
-void store_paired(const Coded* two, bool five, uint8_t* out) {
+// 32 numbers as they are stored.
+struct Stored {
+  uint8_t scale, codes[32];
+};
+
+void store_paired(const Stored* two, bool five, uint8_t* out) {
   const int count = five ? 32 : 16;
   std::memset(out, 0, five ? 12 : 4);
   for (int i = 0; i < 2; ++i) {
-    out[i] = to_byte_scale(two[i].scale);
+    out[i] = two[i].scale;
     for (int j = 0; j < 8; ++j) out[2 + i] = static_cast<uint8_t>(out[2 + i] | (two[i].codes[4 * j] / count) << j);
     for (int j = 0; five && j < 32; ++j) {
       uint8_t& bits = out[4 + 4 * i + j / 8];
@@ -127,27 +134,68 @@ const Codebook& tables_of(Format format) {
   return format == Format::C4 ? c4 : c5;
 }
 
+float peak_of(const float* x, int n) {
+  float peak = 0;
+  for (int i = 0; i < n; ++i) peak = std::max(peak, std::fabs(x[i]));
+  return peak;
+}
+
+// The best of all scales of a block, and its error: the bytes are few enough to try them.
+std::pair<uint8_t, float> search_byte_scale(const Group& g, const Codebook& book, float unit) {
+  const float whole = peak_of(g.x, g.n) / book.largest() / unit;
+  const int last = to_byte_scale(whole / kLeast);
+  int best = 0;
+  float least = INFINITY;
+  for (int byte = to_byte_scale(whole / kMost); byte <= last; ++byte)
+    for (const int sign : {0, 128}) {
+      const float error = book.error(g, byte_scale(static_cast<uint8_t>(byte | sign)) * unit);
+      if (error < least) least = error, best = byte | sign;
+    }
+  return {static_cast<uint8_t>(best), least};
+}
+
+// The scale of a row: of those with which one of its largest blocks has exactly the scale it wants, the best for these
+// blocks.  They have the outliers, which cost most where inputs are large.
+float search_unit(const Row& row, const Codebook& book) {
+  std::vector<int> starts;
+  for (int at = 0; at < static_cast<int>(row.x.size()); at += 32) starts.push_back(at);
+  const auto peak = [&](int at) { return peak_of(row.x.data() + at, 32); };
+  const size_t count = std::min<size_t>(starts.size(), 4);
+  std::partial_sort(starts.begin(), starts.begin() + static_cast<int>(count), starts.end(),
+                    [&](int a, int b) { return peak(a) > peak(b) || (peak(a) == peak(b) && a < b); });
+  starts.resize(count);
+  const float about = peak(starts[0]) / book.largest() / kLeast / kLargestByteScale;
+  float best = about, least = INFINITY;
+  for (int from : starts) {
+    const float wanted = std::fabs(search(group(row, from), book));
+    if (!(wanted > about && wanted <= about * kLargestByteScale)) continue;
+    const float unit = wanted / byte_scale(to_byte_scale(wanted / about));
+    float error = 0;
+    for (int at : starts) error += search_byte_scale(group(row, at), book, unit).second;
+    if (error < least) least = error, best = unit;
+  }
+  return best;
+}
+
 void encode_paired(Format format, const Row& row, const uint8_t* head, uint8_t* out) {
   const int n = static_cast<int>(row.x.size());
   const Codebook& book = tables_of(format);
-  std::vector<float> wanted;
-  float most = 0, whole;
-  for (int at = 0; at < n; at += 32) wanted.push_back(search(group(row, at), book)), most = std::max(most, std::fabs(wanted.back()));
+  float whole;
   if (head)
     std::memcpy(&whole, head, sizeof whole);
   else
-    whole = storable(most * kRoom / kLargestByteScale, row.power, kLargestByteScale * book.largest());
+    whole = storable(search_unit(row, book), row.power, kLargestByteScale * book.largest());
   std::memcpy(out, &whole, sizeof whole);
   out += sizeof whole;
   const float unit = std::ldexp(whole, -row.power);
-  const auto stored = [unit](float scale) {
-    return unit > 0 ? byte_scale(to_byte_scale(scale / unit)) * unit : 0;
-  };
   for (int at = 0; at < n; at += 64, out += block_bytes(format)) {
-    Coded two[2];
+    Stored two[2] = {};
     for (int i = 0; i < 2; ++i) {
-      two[i] = encode_near(group(row, at + 32 * i), book, wanted[static_cast<size_t>(at / 32 + i)], stored);
-      two[i].scale = unit > 0 ? two[i].scale / unit : 0;
+      const Group g = group(row, at + 32 * i);
+      const bool usable = unit > 1e-30f;  // else everything is 0
+      two[i].scale = usable ? search_byte_scale(g, book, unit).first : 0;
+      float values[32];
+      book.nearest(g, usable ? 1 / (byte_scale(two[i].scale) * unit) : 0, values, two[i].codes);
     }
     store_paired(two, format == Format::C5, out);
   }

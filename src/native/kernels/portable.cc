@@ -50,10 +50,10 @@ inline vi dot4(vi acc, vi codes, vi x) {
 }
 inline vi dot8(vi acc, vi codes, vi x) { return dot4(acc, codes, x); }
 inline vi lookup16(const uint8_t* table, vi codes) {
-  uint8_t c[16];
-  __builtin_memcpy(c, &codes, 16);
-  for (int i = 0; i < 16; ++i) c[i] = table[c[i]];
-  __builtin_memcpy(&codes, c, 16);
+  for (int i = 0; i < W; ++i) {
+    const uint32_t c = uint32_t(codes[i]);
+    codes[i] = int(table[c & 255] | table[c >> 8 & 255] << 8 | table[c >> 16 & 255] << 16 | uint32_t(table[c >> 24]) << 24);
+  }
   return codes;
 }
 inline vi lookup32(const uint8_t* table, vi codes, vi upper) {
