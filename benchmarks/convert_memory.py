@@ -48,7 +48,7 @@ def main() -> None:
     parser.add_argument("--layers", type=int, default=16)
     parser.add_argument("--width", type=int, default=2048)
     parser.add_argument("--vocab", type=int, default=65536)
-    parser.add_argument("--to", choices=("pth", "safetensors", "hf"), default="pth")
+    parser.add_argument("--to", choices=("pth", "safetensors", "hf", "rookery"), default="pth")
     parser.add_argument("--dtype", choices=("F32", "F16", "BF16"), default=None)
     parser.add_argument("--folder", type=Path, default=None, help="where to work; the output needs real room there")
     given = parser.parse_args()

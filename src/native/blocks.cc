@@ -145,6 +145,21 @@ size_t unit_bytes(Pack pack) {
   }
 }
 
+int scale_count(Pack pack) {
+  switch (pack) {
+    case Pack::Q4Min:
+    case Pack::Q5Min:
+    case Pack::Q4K:
+    case Pack::Q5K: return 2 * kGroup;
+    case Pack::Int8:
+    case Pack::C4:
+    case Pack::C5: return 0;
+    default: return kGroup;
+  }
+}
+
+int layout_revision(Pack) { return 1; }
+
 size_t head_bytes(Pack pack) {
   return pack == Pack::Int8 || pack == Pack::C4 || pack == Pack::C5 ? kGroup * sizeof(float) : 0;
 }

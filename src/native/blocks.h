@@ -14,6 +14,13 @@ Pack pack_of(Format format);
 // Bytes of a unit of an integer pack: one block of each of 32 rows.
 size_t unit_bytes(Pack pack);
 
+// fp16 scales and minima of all rows that a unit of an integer pack begins with; elsewhere nothing can be infinite.
+int scale_count(Pack pack);
+
+// Which arrangement of units this is.  Raise it with every change of a pack that moves a bit: files written before
+// (formats/native.py) are then refused and not misread.
+int layout_revision(Pack pack);
+
 // Bytes before the units of a group: 32 float scales in packs whose rows have one, else 0.
 size_t head_bytes(Pack pack);
 

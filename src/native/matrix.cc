@@ -2,25 +2,29 @@
 
 #include <sys/mman.h>
 
+#include <atomic>
 #include <cstdlib>
 #include <cstring>
 #include <new>
 #include <stdexcept>
+
+#include "checksum.h"
 
 namespace rookery {
 namespace {
 
 constexpr size_t kHugePage = size_t(2) << 20;
 constexpr size_t kLine = 64;
+constexpr size_t kWorthWaking = size_t(2) << 20;  // bytes that take longer to copy than threads to wake up
 
 size_t whole_lines(size_t bytes) { return (bytes + kLine - 1) / kLine * kLine; }
 
 // Whether no number is NaN or infinite: neither has an exponent of all ones.
 template <class T>
 bool finite(const T* bits, size_t count, T exponent) {
-  bool good = true;
-  for (size_t i = 0; i < count; ++i) good &= (bits[i] & exponent) != exponent;
-  return good;
+  T bad = 0;  // as wide as a number, so that the loop becomes vectors
+  for (size_t i = 0; i < count; ++i) bad = static_cast<T>(bad | ((bits[i] & exponent) == exponent));
+  return !bad;
 }
 
 void require_finite(bool holds) {
@@ -66,6 +70,27 @@ void pack_blocks(const Shape& shape, const uint8_t* source, uint8_t* to, int g) 
 }
 
 }  // namespace
+
+void pack_group(const Shape& shape, const uint8_t* source, uint8_t* to, int g) {
+  if (pack_of(shape.format) >= Pack::Q8)
+    pack_blocks(shape, source, to, g);
+  else
+    pack_dense(shape, source, to, g);
+}
+
+bool finite_group(const Shape& shape, const uint8_t* group) {
+  const Pack pack = pack_of(shape.format);
+  const size_t count = size_t(shape.cols) * kGroup;
+  if (pack == Pack::F32) return finite(reinterpret_cast<const uint32_t*>(group), count, 0x7f800000u);
+  if (pack < Pack::Q8)
+    return finite(reinterpret_cast<const uint16_t*>(group), count, uint16_t(pack == Pack::F16 ? 0x7c00 : 0x7f80));
+  const size_t head = head_bytes(pack);
+  bool good = finite(reinterpret_cast<const uint32_t*>(group), head / sizeof(float), 0x7f800000u);
+  group += head;
+  for (int u = 0; u < shape.cols / block_size(shape.format); ++u, group += unit_bytes(pack))
+    good &= finite(reinterpret_cast<const uint16_t*>(group), scale_count(pack), uint16_t(0x7c00));
+  return good;
+}
 
 void Arena::Free::operator()(uint8_t* p) const { std::free(p); }
 
@@ -115,11 +140,29 @@ void Matrix::pack(const uint8_t* source) {
   for (size_t thread = 0; thread < groups_.size(); ++thread)
     for (int g = groups_[thread].begin; g < groups_[thread].end; ++g) {
       uint8_t* to = data_[thread] + size_t(g - groups_[thread].begin) * shape_.group_bytes();
-      if (pack_of(shape_.format) >= Pack::Q8)
-        pack_blocks(shape_, source, to, g);
-      else
-        pack_dense(shape_, source, to, g);
+      pack_group(shape_, source, to, g);
     }
+}
+
+uint64_t Matrix::take(const uint8_t* packed, Threads& threads) {
+  const size_t size = shape_.group_bytes();
+  std::vector<uint64_t> sums(shape_.groups());
+  std::atomic<bool> good{true};
+  auto copy = [&](int thread) {
+    uint8_t* to = data_[thread];
+    for (int g = groups_[thread].begin; g < groups_[thread].end; ++g, to += size) {
+      std::memcpy(to, packed + size_t(g) * size, size);
+      sums[g] = piece_checksum(to, size);  // of the copy, which nobody else can change
+      if (!finite_group(shape_, to)) good = false;
+    }
+  };
+  if (size * sums.size() >= kWorthWaking) {
+    threads.run(copy);
+  } else {
+    for (int thread = 0; thread < threads.count(); ++thread) copy(thread);
+  }
+  require_finite(good);
+  return fold_checksums(sums.data(), sums.size());
 }
 
 }  // namespace rookery

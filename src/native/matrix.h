@@ -6,6 +6,7 @@
 
 #include "blocks.h"
 #include "ownership.h"
+#include "threads.h"
 
 namespace rookery {
 
@@ -37,6 +38,12 @@ struct Shape {
   Range groups_of(const Ownership& own, int thread) const;
 };
 
+// Packs group g of a matrix that lies row after row in `source`.  Throws std::overflow_error for NaN and infinity.
+void pack_group(const Shape& shape, const uint8_t* source, uint8_t* to, int g);
+
+// Whether a packed group holds no NaN and no infinity, missing rows included.
+bool finite_group(const Shape& shape, const uint8_t* group);
+
 // A packed matrix, each thread's groups in its own stretch of the arena.
 class Matrix {
  public:
@@ -44,6 +51,9 @@ class Matrix {
   // source: `rows` rows of `cols` numbers in the shape's format, one after another.  Throws std::overflow_error for
   // NaN and infinity.
   void pack(const uint8_t* source);
+  // Takes all groups as another call of `pack_group` has left them; each thread fills its own stretch.  Returns their
+  // checksum.  Throws std::overflow_error as `pack` does.
+  uint64_t take(const uint8_t* packed, Threads& threads);
   const Mat& mat(int thread) const { return mats_[thread]; }
   const Shape& shape() const { return shape_; }
 

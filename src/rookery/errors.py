@@ -43,6 +43,14 @@ class RookeryError(Exception):
 class FormatError(RookeryError):
     """A file is not what it claims to be."""
 
+    @classmethod
+    def damaged(cls, name: str, origin: str = "") -> FormatError:
+        """For a tensor whose checksum is wrong."""
+        return cls(
+            f"{origin + ': ' if origin else ''}tensor {name!r} is not what was written: its checksum is wrong; fetch "
+            "the file again or convert it again from its source"
+        )
+
 
 class TruncatedFile(FormatError):
     """A file ends before the data its header promises."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from rookery.config import Config
-from rookery.errors import NumericError, SettingsError, StateError, TokenError
+from rookery.errors import FormatError, NumericError, RookeryError, SettingsError, StateError, TokenError
 from rookery.fingerprint import fingerprint
 from rookery.formats import Checkpoint, open_checkpoint
 from rookery.layout import StateLayout, aligned_copy
@@ -178,8 +178,8 @@ def load(
     mark = fingerprint(checkpoint, config)
     try:
         runs = _executor(executor, layout, checkpoint, threads, progress)
-    except NumericError as error:
-        raise NumericError(f"{checkpoint.path}: {error}") from None
+    except (NumericError, FormatError) as error:
+        raise _located(error, checkpoint.path) from None
     model = Model(
         config=config,
         layout=layout,
@@ -193,6 +193,12 @@ def load(
         tuned = {name: tensor.numpy() for name, tensor in checkpoint.initial_state.items()}
         model.initial = State.from_time_state(layout, tuned, mark, words.fingerprint)
     return model
+
+
+def _located(error: RookeryError, path: Path) -> RookeryError:
+    """The same error, beginning with the file it is about."""
+    text = str(error)
+    return error if text.startswith(str(path)) else type(error)(f"{path}: {text}")
 
 
 def _config(checkpoint: Checkpoint, group_norm_eps: float | None) -> Config:

@@ -16,9 +16,9 @@ import rookery
 LAYERS = (
     {"errors", "_native"},
     {"chain", "config", "models", "quant", "sampling", "stopping"},
-    {"layout", "weights"},
+    {"fingerprint", "layout", "weights"},
     {"formats", "ops", "state"},
-    {"fingerprint", "initialise", "otherstates", "parameters", "statefile", "tokenizer"},
+    {"initialise", "otherstates", "parameters", "statefile", "tokenizer"},
     {"cache", "model"},
     {"generation"},
     {"engine"},

@@ -16,7 +16,7 @@ from rookery.formats import open_checkpoint, save_checkpoint
 from rookery.formats.compare import differences
 from rookery.initialise import make_config, random_model
 
-TARGETS = {"pth": "m.pth", "safetensors": "m.safetensors", "gguf": "m.gguf", "hf": "folder"}
+TARGETS = {"pth": "m.pth", "safetensors": "m.safetensors", "gguf": "m.gguf", "hf": "folder", "rookery": "m.rookery"}
 
 
 @pytest.mark.parametrize("format", TARGETS)
@@ -79,7 +79,9 @@ def test_says_when_a_vocabulary_is_left_behind(rookery, tmp_path, target):
     assert "own vocabulary (2 tokens)" in rookery("convert", tmp_path / "own.gguf", tmp_path / target).out
     about = rookery("convert", tmp_path / "own.gguf", tmp_path / target, "--force", "--json").json
     assert "--tokenizer" in about["note"]
-    assert "note" not in rookery("convert", tmp_path / "own.gguf", tmp_path / "again.gguf", "--json").json
+    for same in ("again.gguf", "m.rookery"):
+        assert "note" not in rookery("convert", tmp_path / "own.gguf", tmp_path / same, "--json").json
+        assert open_checkpoint(tmp_path / same).vocabulary == {1: b"a", 2: b"b"}
 
 
 def test_a_known_vocabulary_is_not_missed(rookery, small, worldly, tmp_path):
@@ -113,12 +115,21 @@ def test_looks_for_space_first(rookery, small, tmp_path, monkeypatch):
 def test_refuses_in_one_sentence(rookery, small, garbage, tmp_path):
     rookery("convert", garbage, tmp_path / "m.pth").failed("garbage.pth")
     rookery("convert", tmp_path / "absent", tmp_path / "m.pth").failed("absent")
-    rookery("convert", small, tmp_path / "m.doc").failed("'.doc'", "gguf, hf, pth, safetensors")
+    rookery("convert", small, tmp_path / "m.doc").failed("'.doc'", "gguf, hf, pth, rookery, safetensors")
     rookery("convert", small, tmp_path / "m.pth", "--to", "word").failed("'word'")
     rookery("convert", small, tmp_path / "m.pth", "--dtype", "F8").failed("'F8'")
     rookery("convert", small, tmp_path / "no" / "m.pth").failed("does not exist")
     rookery("convert", FOLDER / "v4.safetensors", tmp_path / "m.gguf").failed("RWKV 4")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["garbage.pth"]
+
+
+@pytest.mark.parametrize("target", ["m.gguf", "m.safetensors"])
+def test_a_quantised_native_file_goes_back_as_it_is(rookery, small, tmp_path, target):
+    assert rookery("quantize", small, tmp_path / "q.rookery", "--recipe", "q5_0", "--no-measure").code == 0
+    check = rookery("convert", tmp_path / "q.rookery", tmp_path / target, "--check", "--json").json["check"]
+    assert check["unchanged"] == check["tensors"]
+    assert check["same_fingerprint"]
+    rookery("convert", tmp_path / "q.rookery", tmp_path / "m.pth").failed("is stored as Q", "choose a dtype")
 
 
 def test_the_check_finds_a_changed_number(small):

@@ -10,8 +10,9 @@ def text(tmp_path):
     return path
 
 
-def test_writes_measures_and_shows(rookery, small, text, tmp_path):
-    target = tmp_path / "out.gguf"
+@pytest.mark.parametrize("name", ["out.gguf", "out.rookery"])
+def test_writes_measures_and_shows(rookery, small, text, tmp_path, name):
+    target = tmp_path / name
     about = rookery("quantize", small, target, "--recipe", "q4_0", "--text", text, "--tokens", 50, "--json").json
     assert about["recipe"] == "q4_0"
     assert about["measured"] == "text.txt"

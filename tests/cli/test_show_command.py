@@ -113,3 +113,33 @@ def test_refuses_a_damaged_state(rookery, small, tmp_path):
     data[-1] ^= 1
     path.write_bytes(data)
     rookery("show", path).failed("a.state", "checksum")
+
+
+def test_verifies_checksums_numbers_and_fingerprint(rookery, small, tmp_path):
+    target = tmp_path / "m.rookery"
+    rookery("convert", small, target)
+    assert (
+        rookery("show", target, "--verify", "--json").json["verified"].endswith("checksums and fingerprint are right")
+    )
+    assert "every number is finite" in rookery("show", small, "--verify").out
+    assert "verified" not in rookery("show", target, "--json").json
+
+
+def test_says_what_is_damaged(rookery, small, tmp_path):
+    target = tmp_path / "m.rookery"
+    rookery("convert", small, target)
+    raw = bytearray(target.read_bytes())
+    raw[-1] ^= 1
+    target.write_bytes(raw)
+    rookery("show", target, "--verify").failed("m.rookery", "'blocks.0.att.v2'", "checksum")
+
+
+def test_says_when_a_fingerprint_is_not_that_of_the_numbers(rookery, small, tmp_path, monkeypatch):
+    monkeypatch.setattr("rookery.formats.native_writer.combined", lambda samples: "0" * 32)
+    rookery("convert", small, tmp_path / "m.rookery")
+    rookery("show", tmp_path / "m.rookery", "--verify").failed("m.rookery", "fingerprint")
+
+
+def test_only_models_can_be_verified(rookery, small, tmp_path):
+    package.load(small).initial.save(tmp_path / "s.state")
+    rookery("show", tmp_path / "s.state", "--verify").failed("--verify")

@@ -32,10 +32,11 @@ def same(a, b):
 
 @pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize("name", ["q4_k_m", "q8_0", "q5_1", "bf16", "int8", "nf4", "c4", "c5"])
-def test_safetensors_of_every_version(tmp_path, version, name):
+@pytest.mark.parametrize("suffix", [".safetensors", ".rookery"])
+def test_our_own_files_of_every_version(tmp_path, version, name, suffix):
     source = saved(tmp_path, version)
-    quantize(source, tmp_path / "out.safetensors", name)
-    written = open_checkpoint(tmp_path / "out.safetensors")
+    quantize(source, tmp_path / f"out{suffix}", name)
+    written = open_checkpoint(tmp_path / f"out{suffix}")
     same(quantized(open_checkpoint(source), recipe(name)), written)
     logits, _ = rookery.load(written, threads=1).forward([1, 2, 3])
     assert np.isfinite(logits).all()
@@ -99,7 +100,7 @@ def test_a_damaged_card_is_no_card(bad):
     ("target", "name", "words"),
     [
         ("out.gguf", "q3", "unknown recipe 'q3'"),
-        ("out.pth", "q8_0", "written as .gguf or .safetensors, not as pth"),
+        ("out.pth", "q8_0", "written as .gguf, .rookery or .safetensors, not as pth"),
         ("nowhere/out.gguf", "q8_0", "does not exist"),
         ("out.txt", "q8_0", "suffix"),
     ],
@@ -112,7 +113,7 @@ def test_what_cannot_be_written_is_said_before_anything_happens(tmp_path, goose,
 
 def test_gguf_has_no_place_for_older_versions(tmp_path):
     source = saved(tmp_path, "4")
-    with pytest.raises(SettingsError, match=r"RWKV 4; write a \.safetensors file"):
+    with pytest.raises(SettingsError, match=r"RWKV 4; write a \.rookery or \.safetensors file"):
         quantize(source, tmp_path / "out.gguf", "q8_0")
 
 

@@ -72,6 +72,14 @@ class Runner {
     m.pack(data.data());
   }
 
+  // The same for a matrix that is packed already, such as one of a native file.  Returns its checksum.
+  uint64_t packed(int index, Bytes data) {
+    Matrix& m = *matrices_.at(index);
+    require(data.size() == m.shape().groups() * m.shape().group_bytes(), "the packed matrix has the wrong size");
+    Unlocked unlocked;
+    return m.take(data.data(), threads_);
+  }
+
   void embedding(int format, int rows, int cols, Bytes data) {
     Format f = static_cast<Format>(format);
     require(data.size() == bytes_of(f, rows, cols), "the embedding data has the wrong size");
@@ -190,6 +198,7 @@ void bind_program(nb::module_& m) {
       .def("vector", &Runner::vector)
       .def("reserve", &Runner::reserve)
       .def("matrix", &Runner::matrix)
+      .def("packed", &Runner::packed)
       .def("embedding", &Runner::embedding)
       .def("op", &Runner::op)
       .def("finish", &Runner::finish)

@@ -23,7 +23,7 @@ __all__ = ["check_target", "command"]
 @click.command("convert")
 @click.argument("source", type=click.Path(path_type=Path))
 @click.argument("target", type=click.Path(path_type=Path))
-@click.option("--to", "format", help="pth, safetensors, hf or gguf; default: what the suffix of TARGET says.")
+@click.option("--to", "format", help="pth, safetensors, hf, gguf or rookery; default: what the suffix of TARGET says.")
 @click.option("--dtype", help="F32, F16, BF16, and for gguf also Q8_0, Q4_0 ...; default: keep every tensor's type.")
 @click.option("--check", is_flag=True, help="Read the result back and compare every tensor.")
 @click.option("--force", is_flag=True, help="Replace TARGET if it exists.")
@@ -75,7 +75,7 @@ def _left_behind(checkpoint: Checkpoint, format: str) -> str | None:
     from rookery.tokenizer import tokenizer_for
 
     config, own = checkpoint.config, checkpoint.vocabulary
-    if format == "gguf" or not own or config is None:
+    if format in ("gguf", "rookery") or not own or config is None:
         return None
     try:
         if tokenizer_for(None, config.vocab).fingerprint == tokenizer_for(own, config.vocab).fingerprint:

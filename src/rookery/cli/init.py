@@ -22,7 +22,7 @@ __all__ = ["command"]
 
 @click.command("init")
 @click.argument("path", type=click.Path(path_type=Path))
-@click.option("--to", "format", help="pth, safetensors, hf or gguf; default: what the suffix of PATH says.")
+@click.option("--to", "format", help="pth, safetensors, hf, gguf or rookery; default: what the suffix of PATH says.")
 @click.option("--version", default="7", show_default=True, help="4, 5.0, 5.1, 5.2, 6 or 7.")
 @click.option("--size", help="A released size such as 0.1B, in place of --layers and --width.")
 @click.option("--layers", type=int, help="Number of blocks.")

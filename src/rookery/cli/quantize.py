@@ -35,8 +35,8 @@ __all__ = ["command", "quality_facts"]
 def command(source: Path, target: Path, recipe: str, force: bool, as_json: bool, **options: Any) -> None:
     """Write the model SOURCE in fewer bits as TARGET.
 
-    TARGET is a .gguf file (RWKV-6 and RWKV-7, read by llama.cpp too) or a .safetensors file (every version, read by
-    rookery).  It appears when it is complete, with the quality card in it.
+    TARGET is a .gguf file (RWKV-6 and RWKV-7, read by llama.cpp too), or a .rookery file (every version, loads fastest)
+    or a .safetensors file (every version).  It appears when it is complete, with the quality card in it.
     """
     from rookery.cli.convert import check_target
     from rookery.quantize import quantize

@@ -23,17 +23,20 @@ __all__ = ["command"]
 @click.argument("path", type=click.Path(path_type=Path))
 @click.option("--tensors", is_flag=True, help="List every tensor: name, shape, element type, bytes.")
 @click.option("--program", is_flag=True, help="Dump the recorded program that the native executor runs.")
+@click.option("--verify", is_flag=True, help="Read everything: checksums where the file has them, NaN, infinity.")
 @json_option
-def command(path: Path, tensors: bool, program: bool, as_json: bool) -> None:
+def command(path: Path, tensors: bool, program: bool, verify: bool, as_json: bool) -> None:
     """Say what a model, a saved state or a tuned state is.
 
     PATH is a model file or directory of any format, a .state file, or a file of tuned initial states.
     """
     about, checkpoint = _about(path)
-    if checkpoint is None and (tensors or program):
-        raise SettingsError(f"{path}: a {about['format']} has no model in it; --tensors and --program need one")
+    if checkpoint is None and (tensors or program or verify):
+        raise SettingsError(f"{path}: a {about['format']} has no model in it; --tensors, --program, --verify need one")
     if checkpoint is not None:
         about |= _extras(checkpoint, tensors, program)
+    if checkpoint is not None and verify:
+        about["verified"] = _verified(checkpoint)
     if as_json:
         print_json(about)
         return
@@ -89,6 +92,23 @@ def _extras(checkpoint: Checkpoint, tensors: bool, program: bool) -> dict[str, A
             "dump": recorded.dump(),
         }
     return extras
+
+
+def _verified(checkpoint: Checkpoint) -> str:
+    """What was found right; an error names what is not."""
+    from dataclasses import replace
+
+    from rookery.errors import FormatError
+    from rookery.fingerprint import fingerprint
+    from rookery.formats import check_finite
+
+    checkpoint.verify()
+    check_finite(checkpoint)
+    if checkpoint.fingerprint is None:
+        return "every number is finite"
+    if fingerprint(replace(checkpoint, fingerprint=None)) != checkpoint.fingerprint:
+        raise FormatError(f"{checkpoint.path}: the fingerprint is not that of its tensors; convert the model again")
+    return "every number is finite; checksums and fingerprint are right"
 
 
 def _print(about: dict[str, Any]) -> None:
@@ -150,6 +170,7 @@ _LINES: tuple[tuple[str, str, Callable[[Any, dict[str, Any]], Any]], ...] = (
     ("memory to run", "memory_bytes", lambda size, _: f"about {human_bytes(size)}"),
     ("tuned state", "tuned_state", lambda *_: "present"),
     ("fingerprint", "fingerprint", _as_is),
+    ("verified", "verified", _as_is),
     ("of model", "model", _as_is),
     ("chain", "chain", _as_is),
 )

@@ -18,6 +18,7 @@ __all__ = ["READERS", "Reader", "open_checkpoint", "read_tensors"]
 READERS = {
     "gguf": "rookery.formats.gguf",
     "hf": "rookery.formats.hf",
+    "rookery": "rookery.formats.native",
     "rwkv.cpp": "rookery.formats.rwkvcpp",
     "safetensors": "rookery.formats.safetensors",
     "pth": "rookery.formats.pth",

@@ -17,7 +17,12 @@ __all__ = ["write", "write_blocks", "write_into", "write_stream"]
 
 
 def write(checkpoint: Checkpoint, path: Path, dtype: str | None, progress: Progress | None) -> None:
-    """Plain contents: the names, shapes and orientation of the official checkpoint."""
+    """The names, shapes and orientation of the official checkpoint.
+
+    A quantised model keeps its block formats where no dtype is given, which only rookery reads: see `write_blocks`.
+    """
+    if dtype is None and any(tensor.kind.block > 1 for tensor in checkpoint.tensors.values()):
+        return write_blocks(checkpoint, path, progress)
     kept = {key: value for key, value in checkpoint.metadata.items() if isinstance(value, str)}
     metadata = kept if checkpoint.format == "safetensors" else {}
     # "pt" is what readers built on torch look for; of web-rwkv's convention this file has nothing.

@@ -19,6 +19,7 @@ WRITERS = {
     "gguf": "rookery.formats.gguf_write",
     "hf": "rookery.formats.hf_writer",
     "pth": "rookery.formats.pth_writer",
+    "rookery": "rookery.formats.native_writer",
     "safetensors": "rookery.formats.safetensors_writer",
 }
 _SUFFIXES = {
@@ -27,6 +28,7 @@ _SUFFIXES = {
     ".safetensors": "safetensors",
     ".st": "safetensors",
     ".gguf": "gguf",
+    ".rookery": "rookery",
     "": "hf",
 }
 

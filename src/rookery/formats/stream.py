@@ -18,7 +18,7 @@ from rookery.formats import lazy
 from rookery.formats.checkpoint import Checkpoint, Tensor
 from rookery.quant import FORMATS
 
-__all__ = ["DENSE", "Part", "Progress", "Stream", "dense_parts"]
+__all__ = ["DENSE", "Part", "Progress", "Stream", "converted", "dense_parts"]
 
 Progress = Callable[[int, int], None]
 DENSE = ("F32", "F16", "BF16")
@@ -59,7 +59,7 @@ class Stream:
         """
         part = self.parts[name]
         for piece in lazy.pieces(part.tensor):
-            data = _convert(piece, part, name)
+            data = converted(piece, part, name)
             yield data
             self.done += data.nbytes
             self._release()
@@ -87,7 +87,8 @@ def dense_parts(checkpoint: Checkpoint, dtype: str | None) -> dict[str, Part]:
     return parts
 
 
-def _convert(piece: np.ndarray, part: Part, name: str) -> memoryview:
+def converted(piece: np.ndarray, part: Part, name: str) -> memoryview:
+    """Some rows of a part's tensor as the bytes to write; errors as of `Stream.bytes_of`."""
     if part.format != part.tensor.format:
         piece = _encode(FORMATS[part.tensor.format].decode(piece), part.format, name)
     return np.ascontiguousarray(piece).reshape(-1).view(np.uint8).data

@@ -1,8 +1,8 @@
 """
 The native executor: a recorded program, one call per step for any batch.
 
-Packs the matrices once while loading (pages of the file that were read are given back), keeps the embedding where
-it lies, and runs the whole model without the interpreter lock.
+Packs the matrices once while loading, or copies those that a native file holds packed (pages of the file that were
+read are given back), keeps the embedding where it lies, and runs the whole model without the interpreter lock.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from rookery import _native
-from rookery.errors import NumericError, SettingsError
+from rookery.errors import FormatError, NumericError, SettingsError
 from rookery.layout import StateLayout
 from rookery.ops.record import Program, record
 from rookery.weights import Tensor
@@ -195,9 +195,13 @@ def _shape(w: Tensor) -> tuple[int, int, int]:
 
 
 def _pack(runner: Any, place: int, w: Tensor) -> None:
-    """Put a matrix into the kernels' layout; NumericError, naming it, for NaN or infinity."""
+    """Put a matrix into the kernels' layout, or copy it where its file has it so; NumericError, naming it, for NaN."""
+    packed = w.packed.get(w.name)
     try:
-        runner.matrix(place, _bytes(w))
+        if packed is None:
+            runner.matrix(place, _bytes(w))
+        elif runner.packed(place, packed.load()) != packed.checksum:
+            raise FormatError.damaged(w.name)
     except ArithmeticError:
         raise NumericError.in_tensor(w.name) from None
 

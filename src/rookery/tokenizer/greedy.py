@@ -32,7 +32,10 @@ class WorldTokenizer(Tokenizer):
     """
 
     def __init__(self, vocabulary: Mapping[int, bytes], name: str = "world") -> None:
-        table = _checked_table(vocabulary, name)
+        from rookery.formats.native_vocabulary import StoredVocabulary
+
+        # What is stored is a table already; the trie refuses what is wrong with it.
+        table = vocabulary.table if isinstance(vocabulary, StoredVocabulary) else _checked_table(vocabulary, name)
         self._take(name, table, lambda: table)
 
     @classmethod
