@@ -179,7 +179,7 @@ void bind_program(nb::module_& m) {
   m.def("usable_processors", &usable_processors);
   m.def("kernel_tables", [] {
     std::vector<std::string> names;
-    for (const char* name : {"avx512", "avx2", "portable"})
+    for (const char* name : kTableNames)
       if (choose_kernels(name)) names.push_back(name);
     return names;
   });

@@ -35,8 +35,9 @@ class NativeExecutor:
     layout, p: the state layout, and parameters with `Tensor` leaves.
     threads:   0 means `default_threads()`.  In the child of a fork the first call makes them anew.
     block_rows: rows that go through the program together; longer calls are cut, which changes no bit.
+        Best a multiple of 6 and 4, the tokens that kernels take at once.
     stage, pack: the recorder's passes.
-    The environment variable ROOKERY_CPU forces a kernel table, for tests: avx512, avx2, portable.
+    The environment variable ROOKERY_CPU forces a kernel table, for tests: avx512, avx2, neon, portable.
     """
 
     name = "native"
@@ -47,7 +48,7 @@ class NativeExecutor:
         p: Any,
         *,
         threads: int = 0,
-        block_rows: int = 128,
+        block_rows: int = 132,
         stage: bool = True,
         pack: bool = True,
         on_packed: Callable[[int, int], None] | None = None,
