@@ -78,7 +78,7 @@ void Program::plan_rounding() {
     if (reader.code != Code::Linear || pack_of(reader.matrix->shape().format) < Pack::Q8) continue;
     const int id = reader.inputs[0];
     for (Op& op : ops) op.rounded |= op.out == id;
-    rounded_[buffers[id]] = Floats(size_t(block_rows) * (widths[id] / 32) * kRoundedBlock + kRoundedPadding);
+    rounded_[buffers[id]] = AlignedFloats(rounded_size(block_rows, widths[id]));
   }
 }
 
@@ -97,7 +97,18 @@ void Program::run(const Call& call) {
     part.wanted = wanted - part.first_wanted;
     out_ = call.out + size_t(part.first_wanted) * widths[asked_];
     last_ = part;
-    threads_->run([&](int thread) { walk(call, part, thread); });
+    if (!profile) {
+      threads_->run([&](int thread) { walk(call, part, thread); });
+      continue;
+    }
+    int64_t walked = 0;
+    const auto start = Clock::now();
+    threads_->run([&](int thread) {
+      const auto begun = Clock::now();
+      walk(call, part, thread);
+      if (thread == 0) walked = since(begun);
+    });
+    joined += since(start) - walked;
   }
 }
 
@@ -108,7 +119,7 @@ void Program::walk(const Call& call, const Part& part, int thread) {
     if (ops[first].stage != stage) {
       auto start = profile && thread == 0 ? Clock::now() : Clock::time_point();
       threads_->barrier().wait();
-      if (profile && thread == 0) nanoseconds[first] += since(start);
+      if (profile && thread == 0) waited += since(start);
       stage = ops[first].stage;
     }
     walk_run(first, last, call, part, thread);

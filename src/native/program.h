@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "floats.h"
+#include "aligned.h"
 #include "matrix.h"
 #include "ownership.h"
 #include "threads.h"
@@ -80,6 +80,8 @@ class Program {
 
   bool profile = false;
   std::vector<int64_t> nanoseconds;  // per op, on thread 0, summed while `profile` is set
+  int64_t waited = 0;                // of thread 0 at the barriers between stages, likewise
+  int64_t joined = 0;                // of thread 0 for waking the others, and for them at the end
 
  private:
   struct Part {  // of a call: rows [begin, end) of it, and which wanted rows lie there
@@ -111,10 +113,10 @@ class Program {
 
   const Kernels* kernels_ = nullptr;
   Threads* threads_ = nullptr;
-  std::vector<Floats> buffers_of_;
-  std::vector<Floats> rounded_;  // per buffer: what it holds rounded for integer matrices, where they read it
+  std::vector<AlignedFloats> buffers_of_;
+  std::vector<AlignedFloats> rounded_;  // per buffer: what it holds rounded for integer matrices, where they read it
   std::vector<size_t> runs_;                 // the first op of each run: ops of a stage that go through together, row by row
-  std::vector<Floats> scratch_;  // per thread
+  std::vector<AlignedFloats> scratch_;  // per thread
   std::vector<char> after_take_;             // per value: has only the wanted rows
   float* out_ = nullptr;                     // where this block's result goes
   int asked_ = -1;                           // the value that is this call's result

@@ -51,6 +51,7 @@ inline float total(vf v) {
 }  // namespace rookery
 
 #include "integers.inl"
+#include "ceilings.inl"
 
 namespace rookery {
 namespace {
@@ -389,5 +390,5 @@ void wkv7(const float* r, const float* w, const float* k, const float* v, const 
 #define ROOKERY_KERNELS(label)                                                                                      \
   {                                                                                                                 \
     label, linear, linear_rounded, round, layer_norm, group_norm, l2norm, head_sum, unary, binary, scalar, wkv4,    \
-        wkv6, wkv7                                                                                                  \
+        wkv6, wkv7, peak                                                                                            \
   }

@@ -60,11 +60,18 @@ struct Kernels {
                int lanes);
   void (*wkv7)(const float* r, const float* w, const float* k, const float* v, const float* a, const float* b,
                float* y, float* state, int lanes);
+  // `rounds` rounds of independent int8 products on registers; how many additions and multiplications those were.
+  int64_t (*peak)(int rounds);
 };
 
 constexpr int kUnit = 4096;           // floats that hold any unfolded unit of an integer pack
 constexpr int kRoundedBlock = 13;    // floats that hold 32 rounded inputs with their scale and sums
 constexpr int kRoundedPadding = 16;  // floats behind the last
+
+// Floats that hold the rounded inputs of `count` tokens.
+inline size_t rounded_size(int count, int cols) {
+  return static_cast<size_t>(count) * (cols / 32) * kRoundedBlock + kRoundedPadding;
+}
 
 inline size_t linear_scratch(int count) { return static_cast<size_t>(kPanel + count) * kGroup + kUnit; }
 

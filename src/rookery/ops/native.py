@@ -19,7 +19,7 @@ from rookery.layout import StateLayout
 from rookery.ops.record import Program, record
 from rookery.weights import Tensor
 
-__all__ = ["NativeExecutor", "default_threads"]
+__all__ = ["NativeExecutor", "default_threads", "stateless"]
 
 MOST_THREADS = 1024
 
@@ -121,8 +121,28 @@ class NativeExecutor:
 
     @property
     def nanoseconds(self) -> list[int]:
-        """Time of each op of `program.ops` on the first thread, waiting for others included."""
+        """Time of each op of `program.ops` on the first thread, waiting for others not included."""
         return list(self._runner.nanoseconds)
+
+    @property
+    def waiting(self) -> tuple[int, int]:
+        """Nanoseconds of the first thread at the barriers between stages; and for waking and joining the others."""
+        barriers, joins = self._runner.waiting
+        return int(barriers), int(joins)
+
+    def matrix_bytes(self) -> dict[int, list[int]]:
+        """Packed bytes of each matrix that is multiplied, by its place in `program.matrices`: each thread's part."""
+        order = dict.fromkeys(op.matrix for op in self.program.ops if op.name == "linear")
+        threads = range(self.threads)
+        return {i: [int(self._runner.matrix_bytes(place, t)) for t in threads] for place, i in enumerate(order)}
+
+
+def stateless(program: Program, threads: int, block_rows: int) -> Any:
+    """A program without a state, such as one of products alone, on the native side: an object with `run`."""
+    runner = _runner(threads)
+    _transfer(program, runner, program.widths[program.result], 1)
+    runner.finish(program.widths, program.buffers, program.buffer_widths, program.result, 0, block_rows)
+    return runner
 
 
 def _runner(threads: int) -> Any:

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <cstring>
 
+#include "aligned.h"
 #include "check.h"
 #include "encode.h"
 #include "matrix.h"
@@ -107,11 +108,20 @@ struct Bench {
     Arena arena(sizes);
     Matrix matrix(source.shape, own, arena);
     matrix.pack(source.bytes.data());
-    Floats y(size_t(tokens) * ldy, kSentinel), scratch(linear_scratch(tokens, cols) + 16);
-    float* aligned = scratch.data() + (64 - reinterpret_cast<uintptr_t>(scratch.data()) % 64) % 64 / sizeof(float);
+    Floats y(size_t(tokens) * ldy, kSentinel);
+    const AlignedFloats scratch(linear_scratch(tokens)), rounded(rounded_size(tokens, cols));
+    uint8_t* inputs = reinterpret_cast<uint8_t*>(rounded.data());
+    const Tokens to{tokens, y.data(), size_t(ldy)};
+    const bool integers = pack_of(source.shape.format) >= Pack::Q8;
+    for (int t = 0; integers && t < own.threads; ++t)
+      table.round(x, cols, tokens, cols / 32 * t / own.threads, cols / 32 * (t + 1) / own.threads, inputs);
     for (int t = 0; t < own.threads; ++t) {
       const Range g = source.shape.groups_of(own, t);
-      if (g.begin < g.end) table.linear(matrix.mat(t), x, cols, y.data(), ldy, tokens, g.begin, g.end, aligned);
+      if (g.begin == g.end) continue;
+      if (integers)
+        table.linear_rounded(matrix.mat(t), inputs, to, g.begin, g.end, scratch.data());
+      else
+        table.linear(matrix.mat(t), x, cols, to, g.begin, g.end, scratch.data());
     }
     return without_fence(y, tokens, ldy);
   }

@@ -7,9 +7,9 @@
 
 namespace rookery {
 
-class Floats {
+class AlignedFloats {
  public:
-  explicit Floats(size_t count = 0) {
+  explicit AlignedFloats(size_t count = 0) {
     if (count == 0) return;
     data_.reset(static_cast<float*>(std::aligned_alloc(64, (count * sizeof(float) + 63) / 64 * 64)));
     if (!data_) throw std::bad_alloc();
