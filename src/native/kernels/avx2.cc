@@ -37,6 +37,14 @@ inline vi dot8(vi acc, vi codes, vi x) {
   __m256i w = _mm256_xor_si256(__m256i(codes), _mm256_set1_epi8(-128)), in = __m256i(x);
   return acc + pairs(_mm256_abs_epi8(in), _mm256_sign_epi8(w, in));
 }
+inline __m256i load_bytes(const uint8_t* p) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)); }
+inline void weave(const uint8_t* a, const uint8_t* b, const uint8_t* c, const uint8_t* d, vi out[4]) {
+  __m256i va = load_bytes(a), vb = load_bytes(b), vc = load_bytes(c), vd = load_bytes(d);
+  __m256i ab0 = _mm256_unpacklo_epi8(va, vb), ab1 = _mm256_unpackhi_epi8(va, vb);
+  __m256i cd0 = _mm256_unpacklo_epi8(vc, vd), cd1 = _mm256_unpackhi_epi8(vc, vd);
+  out[0] = vi(_mm256_unpacklo_epi16(ab0, cd0)), out[1] = vi(_mm256_unpackhi_epi16(ab0, cd0));
+  out[2] = vi(_mm256_unpacklo_epi16(ab1, cd1)), out[3] = vi(_mm256_unpackhi_epi16(ab1, cd1));
+}
 
 }  // namespace
 }  // namespace rookery

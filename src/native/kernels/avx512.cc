@@ -29,6 +29,13 @@ constexpr int kDot8Bias = 128;
 inline vi nearest(vf x) { return vi(_mm512_cvtps_epi32(__m512(x))); }
 inline vi dot4(vi acc, vi codes, vi x) { return vi(_mm512_dpbusd_epi32(__m512i(acc), __m512i(codes), __m512i(x))); }
 inline vi dot8(vi acc, vi codes, vi x) { return dot4(acc, codes, x); }
+inline void weave(const uint8_t* a, const uint8_t* b, const uint8_t* c, const uint8_t* d, vi out[4]) {
+  __m512i va = _mm512_loadu_si512(a), vb = _mm512_loadu_si512(b), vc = _mm512_loadu_si512(c), vd = _mm512_loadu_si512(d);
+  __m512i ab0 = _mm512_unpacklo_epi8(va, vb), ab1 = _mm512_unpackhi_epi8(va, vb);
+  __m512i cd0 = _mm512_unpacklo_epi8(vc, vd), cd1 = _mm512_unpackhi_epi8(vc, vd);
+  out[0] = vi(_mm512_unpacklo_epi16(ab0, cd0)), out[1] = vi(_mm512_unpackhi_epi16(ab0, cd0));
+  out[2] = vi(_mm512_unpacklo_epi16(ab1, cd1)), out[3] = vi(_mm512_unpackhi_epi16(ab1, cd1));
+}
 
 }  // namespace
 }  // namespace rookery

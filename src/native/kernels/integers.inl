@@ -360,6 +360,8 @@ void linear_int(const Mat& w, const uint8_t* x, float* y, size_t ldy, int count,
   }
 }
 
+void linear_lines(const Mat& w, const uint8_t* x, float* y, size_t ldy, int count, int g0, int g1, float* scratch);
+
 void linear_integers(const Mat& w, const float* x, size_t ldx, float* y, size_t ldy, int count, int g0, int g1,
                      float* scratch) {
   const int blocks = w.cols / 32;
@@ -374,6 +376,7 @@ void linear_integers(const Mat& w, const float* x, size_t ldx, float* y, size_t 
     case Pack::Q5Min: return linear_int<Q5<true>>(w, inputs, y, ldy, count, g0, g1, scratch);
     case Pack::Q4K: return linear_int<QK<false>>(w, inputs, y, ldy, count, g0, g1, scratch);
     case Pack::Q5K: return linear_int<QK<true>>(w, inputs, y, ldy, count, g0, g1, scratch);
+    case Pack::Q8Lines: return linear_lines(w, inputs, y, ldy, count, g0, g1, scratch);
     default: return linear_int<Q6>(w, inputs, y, ldy, count, g0, g1, scratch);
   }
 }

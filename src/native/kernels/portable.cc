@@ -48,6 +48,12 @@ inline vi dot4(vi acc, vi codes, vi x) {
   return acc;
 }
 inline vi dot8(vi acc, vi codes, vi x) { return dot4(acc, codes, x); }
+inline void weave(const uint8_t* a, const uint8_t* b, const uint8_t* c, const uint8_t* d, vi out[4]) {
+  uint8_t bytes[64];
+  for (int i = 0; i < 16; ++i)
+    bytes[4 * i] = a[i], bytes[4 * i + 1] = b[i], bytes[4 * i + 2] = c[i], bytes[4 * i + 3] = d[i];
+  __builtin_memcpy(out, bytes, sizeof bytes);
+}
 
 }  // namespace
 }  // namespace rookery

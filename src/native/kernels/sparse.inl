@@ -17,7 +17,9 @@ constexpr int kLineScales = 2 * kLineRows;                        // bytes befor
 constexpr int kLineUnit = kLineScales + 32 * kLineRows;           // bytes of a unit
 constexpr int kLinesAhead = 136;                                  // lines asked for ahead of their use: 8.5 KiB
 constexpr int kLinePanel = 4;                                     // units woven at a time for many tokens
-constexpr int kLineTokens = 4;                                    // most tokens that skip together
+
+// Whether one tile holds all tokens: they then skip together what all of them may.  More have little in common.
+inline bool one_tile(int count) { return count <= kIntTokens && (count == 1 || count == 2 || count == 4); }
 
 // From how many inputs on, in twentieths, skipping no longer pays: single lines arrive at half the speed of a stream.
 constexpr int kTooMany = 9;
@@ -80,7 +82,7 @@ void note_run(const Inputs<T>& x, int32_t unit, uint32_t mask, Reading<T>& r, in
     }
   }
   for (int t = 0; t < T; ++t) {
-    run.bias[t] = -kDot8Bias * (x.half[0][t] + x.half[1][t]);
+    run.bias[t] = kDot8Bias * x.minus[2][t];
     run.scale[t] = x.scale[t];
   }
 }
@@ -98,7 +100,7 @@ Reading<T> choose_lines(const Inputs<T>* x, int blocks, bool skip, float* scratc
     if (mask != 0 || lost(x[b])) note_run(x[b], b * kLineUnit, mask, r, fours);
   }
   for (int i = 0; r.lines > 0 && i < kLinesAhead; ++i)
-    r.line[r.lines + i] = r.line[i % r.lines] + (i / r.lines + 1) * blocks * kLineUnit;
+    r.line[r.lines + i] = r.line[i % r.lines] + blocks * kLineUnit;
   return r;
 }
 
@@ -139,6 +141,76 @@ void add_lines(const uint8_t* p, const Reading<T>& r, float* acc) {
     line += 4 * run->quads;
     four += run->quads;
   }
+}
+
+struct LineTile {
+  const Mat& w;
+  const uint8_t* x;
+  float* y;
+  size_t ldy;
+  int g0, g1;
+  float* scratch;
+  template <int T>
+  void operator()(int t) {
+    const Inputs<T>* in = reinterpret_cast<const Inputs<T>*>(x);
+    const int blocks = w.cols / 32;
+    float* acc = scratch;
+    const Reading<T> r = choose_lines(in, blocks, worth_skipping(in, blocks), scratch + T * kLineRows);
+    for (int g = g0; g < g1; g += 2) {
+      for (int i = 0; i < T * kLineRows; i += W) store(acc + i, vf{});
+      add_lines(w.data + size_t(g - w.first) * w.group_bytes, r, acc);
+      const int o = g * kGroup, rest = (w.rows < g1 * kGroup ? w.rows : g1 * kGroup) - o;
+      const int rows = rest < kLineRows ? rest : kLineRows;
+      for (int i = 0; i < T; ++i) __builtin_memcpy(y + (t + i) * ldy + o, acc + i * kLineRows, rows * 4);
+    }
+  }
+};
+
+// A unit as two units of Q8, `apart` bytes from each other.
+void weave_unit(const uint8_t* p, uint8_t* out, size_t apart) {
+  for (int half = 0; half < 2; ++half) __builtin_memcpy(out + half * apart, p + half * 64, 64);
+  p += kLineScales;
+  for (int j = 0; j < 8; ++j, p += 4 * kLineRows)
+    for (int step = 0; step < 16 / W; ++step) {
+      const uint8_t* from = p + 4 * W * step;
+      vi codes[4];
+      weave(from, from + kLineRows, from + 2 * kLineRows, from + 3 * kLineRows, codes);
+      for (int v = 0; v < 4; ++v) {
+        const int row = 16 * v + W * step;
+        __builtin_memcpy(out + row / kGroup * apart + 64 + j * 128 + row % kGroup * 4, &codes[v], sizeof(vi));
+      }
+    }
+}
+
+// Many tokens: a few units are woven once for all of them.
+void lines_for_many(const Mat& w, const uint8_t* x, float* y, size_t ldy, int count, int g0, int g1, float* scratch) {
+  const int blocks = w.cols / 32;
+  constexpr size_t kApart = size_t(kLinePanel) * Q8::kBytes;
+  uint8_t* panel = reinterpret_cast<uint8_t*>(scratch + size_t(count) * kLineRows);
+  for (int g = g0; g < g1; g += 2) {
+    const uint8_t* p = w.data + size_t(g - w.first) * w.group_bytes;
+    for (size_t i = 0; i < size_t(count) * kLineRows; i += W) store(scratch + i, vf{});
+    for (int b = 0; b < blocks; b += kLinePanel) {
+      const int units = blocks - b < kLinePanel ? blocks - b : kLinePanel;
+      for (int i = 0; i < units; ++i, p += kLineUnit) {
+        ask_for<kLineUnit>(p + kLinePanel * kLineUnit);
+        weave_unit(p, panel + i * Q8::kBytes, kApart);
+      }
+      for (int half = 0; half < 2; ++half)
+        for_int_tiles(count, IntTiles<Q8>{panel + half * kApart, x, blocks, b, units, scratch + size_t(half) * count * kGroup});
+    }
+    for (int half = 0; half < 2 && g + half < g1; ++half) {
+      const int o = (g + half) * kGroup, rows = w.rows - o < kGroup ? w.rows - o : kGroup;
+      const float* acc = scratch + size_t(half) * count * kGroup;
+      for (int t = 0; t < count; ++t) __builtin_memcpy(y + t * ldy + o, acc + size_t(t) * kGroup, rows * 4);
+    }
+  }
+}
+
+// x: the inputs as round_inputs leaves them.
+void linear_lines(const Mat& w, const uint8_t* x, float* y, size_t ldy, int count, int g0, int g1, float* scratch) {
+  if (one_tile(count)) return for_int_tiles(count, LineTile{w, x, y, ldy, g0, g1, scratch});
+  lines_for_many(w, x, y, ldy, count, g0, g1, scratch);
 }
 
 }  // namespace

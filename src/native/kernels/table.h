@@ -9,13 +9,15 @@
 namespace rookery {
 
 constexpr int kGroup = 32;   // output rows interleaved in a packed matrix: 2 zmm, 4 ymm, 8 xmm
+constexpr int kLineRows = 64;  // rows whose codes of one input are a line of Q8Lines
 constexpr int kPanel = 128;  // inputs unpacked at a time: 128 x 32 floats are 16 KiB, a third of a 48 KiB L1
 
-enum class Pack : int { F32, F16, BF16, Q8, Q4, Q4Min, Q5, Q5Min, Q4K, Q5K, Q6K };
+enum class Pack : int { F32, F16, BF16, Q8, Q4, Q4Min, Q5, Q5Min, Q4K, Q5K, Q6K, Q8Lines };
 
 // A packed matrix, `rows` outputs by `cols` inputs.  Group g holds rows [32 g, 32 g + 32), missing rows zero:
 //   F32, F16, BF16  for each input, 32 numbers
 //   the others      units of 32 or 256 inputs, scales first: docs/weight-layouts.md
+//   Q8Lines         two groups at a time, for inputs of which many are zero
 struct Mat {
   Pack pack;
   int rows, cols;
@@ -55,9 +57,14 @@ struct Kernels {
 constexpr int kUnit = 4096;           // floats that hold any unfolded unit of an integer pack
 constexpr int kRoundedBlock = 13;    // floats that hold 32 rounded inputs with their scale and sums
 
+// What products with lines need more: 64 rows of results, and which lines are read for up to four tokens.
+inline size_t lines_scratch(int t_count, int cols) {
+  return static_cast<size_t>(t_count) * kGroup + static_cast<size_t>(cols / 32) * 80;
+}
+
 inline size_t linear_scratch(int t_count, int cols) {
   return static_cast<size_t>(kPanel + t_count) * kGroup + kUnit +
-         static_cast<size_t>(t_count) * (cols / 32) * kRoundedBlock;
+         static_cast<size_t>(t_count) * (cols / 32) * kRoundedBlock + lines_scratch(t_count, cols);
 }
 
 extern const Kernels kPortable;

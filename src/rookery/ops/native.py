@@ -150,7 +150,8 @@ def _transfer(
     embedding = next(op.matrix for op in program.ops if op.name == "embed")
     runner.embedding(*_shape(program.matrices[embedding]), _bytes(program.matrices[embedding]))
     order = list(dict.fromkeys(op.matrix for op in program.ops if op.name == "linear"))
-    runner.reserve([_shape(program.matrices[i]) for i in order], width, lanes)
+    rectified = _rectified(program)
+    runner.reserve([(*_shape(program.matrices[i]), i in rectified) for i in order], width, lanes)
     for place, i in enumerate(order):
         _pack(runner, place, program.matrices[i])
         if on_packed:
@@ -167,6 +168,14 @@ def _transfer(
             op.state,
             op.stage,
         )
+
+
+def _rectified(program: Program) -> set[int]:
+    """The matrices that only read squares of rectified numbers, of which many are zero and need not be multiplied."""
+    squares = {op.out for op in program.ops if op.name == "relu2"}
+    readers = [op for op in program.ops if op.name == "linear"]
+    others = {op.matrix for op in readers if op.inputs[0] not in squares}
+    return {op.matrix for op in readers} - others
 
 
 def _shape(w: Tensor) -> tuple[int, int, int]:
