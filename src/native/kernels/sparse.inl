@@ -16,7 +16,7 @@ namespace {
 constexpr int kLineScales = 2 * kLineRows;                        // bytes before the lines of a unit
 constexpr int kLineUnit = kLineScales + 32 * kLineRows;           // bytes of a unit
 constexpr int kLinesAhead = 136;                                  // lines asked for ahead of their use: 8.5 KiB
-constexpr int kLinePanel = 4;                                     // units woven at a time for many tokens
+constexpr int kLinePanel = 8;                                     // units woven at a time for many tokens
 
 // Whether one tile holds all tokens: they then skip together what all of them may.  More have little in common.
 inline bool one_tile(int count) { return count <= kIntTokens && (count == 1 || count == 2 || count == 4); }
@@ -44,10 +44,19 @@ struct Reading {
 // Bit k: input k of a block is not zero in some token.
 template <int T>
 inline uint32_t alive(const Inputs<T>& x) {
+  constexpr uint64_t kLow = 0x7f7f7f7f7f7f7f7f, kGather = 0x0102040810204080;
   uint32_t mask = 0;
-  for (int j = 0; j < 8; ++j)
-    for (int t = 0; t < T; ++t)
-      for (int k = 0; k < 4; ++k) mask |= uint32_t(x.code[j][t][k] != 0) << (4 * j + k);
+  for (int i = 0; i < 4; ++i) {
+    uint64_t eight = 0;
+    for (int t = 0; t < T; ++t) {
+      uint32_t lower, upper;
+      __builtin_memcpy(&lower, x.code[2 * i][t], 4);
+      __builtin_memcpy(&upper, x.code[2 * i + 1][t], 4);
+      eight |= lower | uint64_t(upper) << 32;
+    }
+    const uint64_t tops = ((eight & kLow) + kLow | eight) & ~kLow;  // the top bit of every byte that is not zero
+    mask |= uint32_t((tops >> 7) * kGather >> 56) << (8 * i);
+  }
   return mask;
 }
 
@@ -87,16 +96,15 @@ void note_run(const Inputs<T>& x, int32_t unit, uint32_t mask, Reading<T>& r, in
   }
 }
 
-// skip: leave out what is zero; else everything is read.
 template <int T>
-Reading<T> choose_lines(const Inputs<T>* x, int blocks, bool skip, float* scratch) {
+Reading<T> choose_lines(const Inputs<T>* x, int blocks, float* scratch) {
   Reading<T> r{};
   r.run = reinterpret_cast<ReadRun<T>*>(scratch);
   r.four = reinterpret_cast<int32_t(*)[T]>(r.run + blocks);
   r.line = reinterpret_cast<int32_t*>(r.four + blocks * 8);
   int fours = 0;
   for (int b = 0; b < blocks; ++b) {
-    const uint32_t mask = skip ? alive(x[b]) : ~0u;
+    const uint32_t mask = alive(x[b]);
     if (mask != 0 || lost(x[b])) note_run(x[b], b * kLineUnit, mask, r, fours);
   }
   for (int i = 0; r.lines > 0 && i < kLinesAhead; ++i)
@@ -104,9 +112,35 @@ Reading<T> choose_lines(const Inputs<T>* x, int blocks, bool skip, float* scratc
   return r;
 }
 
-// Adds what is read of one group to acc[T][64].
+// Adds a run's sums, times its scales, to acc[T][64] for the rows of one step.
 template <int T>
-void add_lines(const uint8_t* p, const Reading<T>& r, float* acc) {
+inline void add_run(const vi (&d)[T][4], const uint8_t* scales, const float* by, int step, float* acc) {
+  for (int v = 0; v < 4; ++v) {
+    const int row = 16 * v + W * step;
+    const vf s = load_f16(reinterpret_cast<const uint16_t*>(scales) + row);
+    for (int t = 0; t < T; ++t) {
+      float* to = acc + t * kLineRows + row;
+      store(to, load(to) + __builtin_convertvector(d[t][v], vf) * (s * by[t]));
+    }
+  }
+}
+
+// Adds to d what four lines contribute; x: for each token its four inputs.
+template <int T, class X>
+inline void add_four(vi (&d)[T][4], const uint8_t* const (&line)[4], const X& x) {
+  vi codes[4];
+  weave(line[0], line[1], line[2], line[3], codes);
+  for (int t = 0; t < T; ++t) {
+    int four;
+    __builtin_memcpy(&four, &x[t], 4);
+    const vi xs = splat_int(four);
+    for (int v = 0; v < 4; ++v) d[t][v] = dot8(d[t][v], codes[v], xs);
+  }
+}
+
+// Adds what is read of one group of 64 rows to acc[T][64].
+template <int T>
+void some_lines(const uint8_t* p, const Reading<T>& r, float* acc) {
   const int32_t* line = r.line;
   const int32_t(*four)[T] = r.four;
   for (const ReadRun<T>*run = r.run, *end = run + r.runs; run != end; ++run) {
@@ -114,32 +148,38 @@ void add_lines(const uint8_t* p, const Reading<T>& r, float* acc) {
     for (int i = 0; i < 2; ++i) __builtin_prefetch(p + line[kLinesAhead + i]);
     line += 2;
     for (int step = 0; step < 16 / W; ++step) {
+      const uint8_t* from = p + 4 * W * step;
       vi d[T][4];
       for (int t = 0; t < T; ++t)
         for (int v = 0; v < 4; ++v) d[t][v] = splat_int(run->bias[t]);
       for (int q = 0; q < run->quads; ++q) {
         const int32_t* at = line + 4 * q;
-        if (step == 0)
-          for (int i = 0; i < 4; ++i) __builtin_prefetch(p + at[kLinesAhead + i]);
-        vi codes[4];
-        const uint8_t* from = p + 4 * W * step;
-        weave(from + at[0], from + at[1], from + at[2], from + at[3], codes);
-        for (int t = 0; t < T; ++t) {
-          const vi xs = splat_int(four[q][t]);
-          for (int v = 0; v < 4; ++v) d[t][v] = dot8(d[t][v], codes[v], xs);
-        }
+        for (int i = 0; step == 0 && i < 4; ++i) __builtin_prefetch(p + at[kLinesAhead + i]);
+        add_four<T>(d, {from + at[0], from + at[1], from + at[2], from + at[3]}, four[q]);
       }
-      for (int v = 0; v < 4; ++v) {
-        const int row = 16 * v + W * step;
-        const vf s = load_f16(reinterpret_cast<const uint16_t*>(scales) + row);
-        for (int t = 0; t < T; ++t) {
-          float* to = acc + t * kLineRows + row;
-          store(to, load(to) + __builtin_convertvector(d[t][v], vf) * (s * run->scale[t]));
-        }
-      }
+      add_run<T>(d, scales, run->scale, step, acc);
     }
     line += 4 * run->quads;
     four += run->quads;
+  }
+}
+
+// The same when all lines are read.
+template <int T>
+void all_lines(const uint8_t* p, const Inputs<T>* x, int blocks, float* acc) {
+  for (int b = 0; b < blocks; ++b, ++x, p += kLineUnit) {
+    ask_for<kLineScales>(p + kAhead);
+    for (int step = 0; step < 16 / W; ++step) {
+      const uint8_t* from = p + kLineScales + 4 * W * step;
+      vi d[T][4];
+      for (int t = 0; t < T; ++t)
+        for (int v = 0; v < 4; ++v) d[t][v] = splat_int(kDot8Bias * x->minus[2][t]);
+      for (int j = 0; j < 8; ++j, from += 4 * kLineRows) {
+        if (step == 0) ask_for<4 * kLineRows>(from + kAhead);
+        add_four<T>(d, {from, from + kLineRows, from + 2 * kLineRows, from + 3 * kLineRows}, x->code[j]);
+      }
+      add_run<T>(d, p, x->scale, step, acc);
+    }
   }
 }
 
@@ -155,10 +195,12 @@ struct LineTile {
     const Inputs<T>* in = reinterpret_cast<const Inputs<T>*>(x);
     const int blocks = w.cols / 32;
     float* acc = scratch;
-    const Reading<T> r = choose_lines(in, blocks, worth_skipping(in, blocks), scratch + T * kLineRows);
+    const bool skip = worth_skipping(in, blocks);
+    const Reading<T> r = skip ? choose_lines(in, blocks, scratch + T * kLineRows) : Reading<T>{};
     for (int g = g0; g < g1; g += 2) {
       for (int i = 0; i < T * kLineRows; i += W) store(acc + i, vf{});
-      add_lines(w.data + size_t(g - w.first) * w.group_bytes, r, acc);
+      const uint8_t* p = w.data + size_t(g - w.first) * w.group_bytes;
+      skip ? some_lines(p, r, acc) : all_lines(p, in, blocks, acc);
       const int o = g * kGroup, rest = (w.rows < g1 * kGroup ? w.rows : g1 * kGroup) - o;
       const int rows = rest < kLineRows ? rest : kLineRows;
       for (int i = 0; i < T; ++i) __builtin_memcpy(y + (t + i) * ldy + o, acc + i * kLineRows, rows * 4);
@@ -166,9 +208,11 @@ struct LineTile {
   }
 };
 
-// A unit as two units of Q8, `apart` bytes from each other.
+using Woven = Unfolded<Q8>;
+
+// A unit as two unfolded units of Q8, `apart` bytes from each other.
 void weave_unit(const uint8_t* p, uint8_t* out, size_t apart) {
-  for (int half = 0; half < 2; ++half) __builtin_memcpy(out + half * apart, p + half * 64, 64);
+  for (int half = 0; half < 2; ++half) half_scales(p + half * 64, reinterpret_cast<float*>(out + half * apart));
   p += kLineScales;
   for (int j = 0; j < 8; ++j, p += 4 * kLineRows)
     for (int step = 0; step < 16 / W; ++step) {
@@ -177,27 +221,39 @@ void weave_unit(const uint8_t* p, uint8_t* out, size_t apart) {
       weave(from, from + kLineRows, from + 2 * kLineRows, from + 3 * kLineRows, codes);
       for (int v = 0; v < 4; ++v) {
         const int row = 16 * v + W * step;
-        __builtin_memcpy(out + row / kGroup * apart + 64 + j * 128 + row % kGroup * 4, &codes[v], sizeof(vi));
+        __builtin_memcpy(out + row / kGroup * apart + Woven::kScales + j * 128 + row % kGroup * 4, &codes[v], sizeof(vi));
       }
     }
 }
 
+// Asks for a share of the next panel before every tile: all at once would keep the processor waiting.
+struct WovenTiles {
+  IntTiles<Woven> tiles;
+  const uint8_t*& next;
+  int lines;
+  template <int T>
+  void operator()(int t) {
+    for (int i = 0; i < lines; ++i, next += 64) __builtin_prefetch(next);
+    tiles.template operator()<T>(t);
+  }
+};
+
 // Many tokens: a few units are woven once for all of them.
 void lines_for_many(const Mat& w, const uint8_t* x, float* y, size_t ldy, int count, int g0, int g1, float* scratch) {
   const int blocks = w.cols / 32;
-  constexpr size_t kApart = size_t(kLinePanel) * Q8::kBytes;
+  constexpr size_t kApart = size_t(kLinePanel) * Woven::kBytes;
+  const int share = kLinePanel * kLineUnit / 64 / (2 * (count / kIntTokens + 1)) + 1;
   uint8_t* panel = reinterpret_cast<uint8_t*>(scratch + size_t(count) * kLineRows);
   for (int g = g0; g < g1; g += 2) {
     const uint8_t* p = w.data + size_t(g - w.first) * w.group_bytes;
     for (size_t i = 0; i < size_t(count) * kLineRows; i += W) store(scratch + i, vf{});
     for (int b = 0; b < blocks; b += kLinePanel) {
       const int units = blocks - b < kLinePanel ? blocks - b : kLinePanel;
-      for (int i = 0; i < units; ++i, p += kLineUnit) {
-        ask_for<kLineUnit>(p + kLinePanel * kLineUnit);
-        weave_unit(p, panel + i * Q8::kBytes, kApart);
-      }
+      for (int i = 0; i < units; ++i, p += kLineUnit) weave_unit(p, panel + i * Woven::kBytes, kApart);
+      const uint8_t* next = p;
       for (int half = 0; half < 2; ++half)
-        for_int_tiles(count, IntTiles<Q8>{panel + half * kApart, x, blocks, b, units, scratch + size_t(half) * count * kGroup});
+        for_int_tiles(count, WovenTiles{{panel + half * kApart, x, blocks, b, units,
+                                         scratch + size_t(half) * count * kGroup}, next, share});
     }
     for (int half = 0; half < 2 && g + half < g1; ++half) {
       const int o = (g + half) * kGroup, rows = w.rows - o < kGroup ? w.rows - o : kGroup;
