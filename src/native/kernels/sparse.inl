@@ -16,13 +16,14 @@ namespace {
 constexpr int kLineScales = 2 * kLineRows;                        // bytes before the lines of a unit
 constexpr int kLineUnit = kLineScales + 32 * kLineRows;           // bytes of a unit
 constexpr int kLinesAhead = 136;                                  // lines asked for ahead of their use: 8.5 KiB
+constexpr int kWholeAhead = 4096;                                 // bytes, when all lines are read
 constexpr int kLinePanel = 8;                                     // units woven at a time for many tokens
 
 // Whether one tile holds all tokens: they then skip together what all of them may.  More have little in common.
 inline bool one_tile(int count) { return count <= kIntTokens && (count == 1 || count == 2 || count == 4); }
 
-// From how many inputs on, in twentieths, skipping no longer pays: single lines arrive at half the speed of a stream.
-constexpr int kTooMany = 9;
+// From how many twentieths of the inputs on skipping no longer pays: single lines arrive at half the speed of a stream.
+constexpr int too_many(int tokens) { return 10 - tokens / 2; }
 
 // A run that is read: `quads` times four lines.
 template <int T>
@@ -67,11 +68,17 @@ inline bool lost(const Inputs<T>& x) {
   return any;
 }
 
+inline int ones(uint32_t bits) {  // the builtin is a call where the processor lacks the instruction
+  bits -= bits >> 1 & 0x55555555;
+  bits = (bits & 0x33333333) + (bits >> 2 & 0x33333333);
+  return int((((bits + (bits >> 4)) & 0x0f0f0f0fu) * 0x01010101u) >> 24);
+}
+
 template <int T>
 bool worth_skipping(const Inputs<T>* x, int blocks) {
   int count = 0;
-  for (int b = 0; b < blocks; ++b) count += __builtin_popcount(alive(x[b]));
-  return count * 20 < blocks * 32 * kTooMany;
+  for (int b = 0; b < blocks; ++b) count += ones(alive(x[b]));
+  return count * 20 < blocks * 32 * too_many(T);
 }
 
 template <int T>
@@ -168,14 +175,14 @@ void some_lines(const uint8_t* p, const Reading<T>& r, float* acc) {
 template <int T>
 void all_lines(const uint8_t* p, const Inputs<T>* x, int blocks, float* acc) {
   for (int b = 0; b < blocks; ++b, ++x, p += kLineUnit) {
-    ask_for<kLineScales>(p + kAhead);
+    ask_for<kLineScales>(p + kWholeAhead);
     for (int step = 0; step < 16 / W; ++step) {
       const uint8_t* from = p + kLineScales + 4 * W * step;
       vi d[T][4];
       for (int t = 0; t < T; ++t)
         for (int v = 0; v < 4; ++v) d[t][v] = splat_int(kDot8Bias * x->minus[2][t]);
       for (int j = 0; j < 8; ++j, from += 4 * kLineRows) {
-        if (step == 0) ask_for<4 * kLineRows>(from + kAhead);
+        if (step == 0) ask_for<4 * kLineRows>(from + kWholeAhead);
         add_four<T>(d, {from, from + kLineRows, from + 2 * kLineRows, from + 3 * kLineRows}, x->code[j]);
       }
       add_run<T>(d, p, x->scale, step, acc);
