@@ -1,7 +1,7 @@
 """
 What skipping zeros brings, by their share: the channel mix's value matrix in Q8_0, streamed from memory.
 
-    python benchmarks/sparse_sweep.py [--widths 768,1024,2048] [--threads 1,2] [--batches 1,2,4,8] [--repeat 9]
+    python benchmarks/sparse_sweep.py [--widths 768,2048] [--threads 1,2] [--batches 1,2,4,8] [--repeat 9]
 
 A program multiplies its inputs, zeros spread by chance and differently in every token, by many matrices, more than the
 cache holds: one half of them as a model keeps its value matrices, in lines that zeros skip, the other as it keeps all
@@ -31,7 +31,7 @@ def main() -> None:
     print(f"{'width':>6}{'threads':>8}{'batch':>6}{'GB/s':>7}" + "".join(f"{share:>6}%" for share in ZEROS))
     for width in options.widths:
         for threads in options.threads:
-            sweep = Sweep(width, threads, max(options.batches))
+            sweep = Sweep(width, threads, max(options.batches), options.table)
             for batch in options.batches:
                 times = np.array([sweep.best(place, batch, options.repeat) for place in range(len(ZEROS))])
                 speed = sweep.size / times[:, 1].min() / 1e9
@@ -42,7 +42,7 @@ def main() -> None:
 class Sweep:
     """A program of one width; its embedding holds `batch` rows of inputs for every share of zeros."""
 
-    def __init__(self, width: int, threads: int, batch: int) -> None:
+    def __init__(self, width: int, threads: int, batch: int, table: str) -> None:
         self.batch, columns = batch, 4 * width
         rng = np.random.default_rng(0)
         encode = FORMATS["Q8_0"].encode
@@ -53,7 +53,7 @@ class Sweep:
         self.program = _record(
             _inputs(rng, batch, columns), [_tensor(data, (width, columns), i) for i in range(2 * count)]
         )
-        self.runner = _native.Runner("", threads)
+        self.runner = _native.Runner(table, threads)
         _transfer(self.program, self.runner, width, 64)
         p = self.program
         self.runner.finish(p.widths, p.buffers, p.buffer_widths, p.result, 0, batch)
@@ -108,6 +108,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--widths", type=numbers, default=[768, 1024, 2048])
     parser.add_argument("--threads", type=numbers, default=[1, 2])
     parser.add_argument("--batches", type=numbers, default=[1, 2, 4, 8])
+    parser.add_argument("--table", default="", help="avx512, avx2 or portable; the best by default")
     parser.add_argument("--repeat", type=int, default=9)
     return parser.parse_args()
 

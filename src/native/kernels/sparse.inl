@@ -19,8 +19,11 @@ constexpr int kLinesAhead = 136;                                  // lines asked
 constexpr int kWholeAhead = 4096;                                 // bytes, when all lines are read
 constexpr int kLinePanel = 8;                                     // units woven at a time for many tokens
 
-// Whether one tile holds all tokens: they then skip together what all of them may.  More have little in common.
-inline bool one_tile(int count) { return count <= kIntTokens && (count == 1 || count == 2 || count == 4); }
+// Whether each tile reads lines for itself and skips what all of its tokens may: one tile, or where small tiles take
+// longer than memory does.
+inline bool by_tile(int count) {
+  return kIntTokens <= 2 ? count <= 8 : count == 1 || count == 2 || count == 4;
+}
 
 // From how many twentieths of the inputs on skipping no longer pays: single lines arrive at half the speed of a stream.
 constexpr int too_many(int tokens) { return 10 - tokens / 2; }
@@ -272,7 +275,7 @@ void lines_for_many(const Mat& w, const uint8_t* x, float* y, size_t ldy, int co
 
 // x: the inputs as round_inputs leaves them.
 void linear_lines(const Mat& w, const uint8_t* x, float* y, size_t ldy, int count, int g0, int g1, float* scratch) {
-  if (one_tile(count)) return for_int_tiles(count, LineTile{w, x, y, ldy, g0, g1, scratch});
+  if (by_tile(count)) return for_int_tiles(count, LineTile{w, x, y, ldy, g0, g1, scratch});
   lines_for_many(w, x, y, ldy, count, g0, g1, scratch);
 }
 
