@@ -15,6 +15,13 @@ int64_t since(Clock::time_point start) {
   return std::chrono::duration_cast<std::chrono::nanoseconds>(Clock::now() - start).count();
 }
 
+// Rows that go through a run of ops together: a whole number of any table's tiles.
+constexpr int kRunRows = 24;
+
+bool by_row(Code code) {
+  return code != Code::Linear && code != Code::Take && code != Code::Wkv4 && code != Code::Wkv6 && code != Code::Wkv7;
+}
+
 }  // namespace
 
 Code code_of(const std::string& name) {
@@ -43,15 +50,43 @@ void Program::prepare(const Kernels* kernels, Threads* threads) {
     bool outside = static_cast<int>(b) == buffers[result];  // the result goes straight to the caller
     buffers_of_.emplace_back(outside ? 0 : size_t(buffer_widths[b]) * block_rows);
   }
+  plan_runs();
+  plan_rounding();
   int longest = embedding.cols;  // of the rows that are read into scratch; the logits, the widest value, never are
   for (const Op& op : ops)
     if (op.code == Code::Linear) longest = std::max(longest, widths[op.inputs[0]]);
-  scratch_.assign(threads->count(), std::vector<float>(std::max<size_t>(linear_scratch(block_rows, longest), longest) + 16));
+  const size_t scratch = std::max<size_t>(linear_scratch(block_rows, longest), longest);
+  for (int i = 0; i < threads->count(); ++i) scratch_.emplace_back(scratch);
 }
 
-int Program::rows_of(int id) const { return after_take_[id] ? last_.wanted : last_.end - last_.begin; }
+// Consecutive ops of a stage that only look at own columns, row by row, form a run: a few rows go through all of it
+// while they are in the cache.
+void Program::plan_runs() {
+  runs_.clear();
+  for (size_t i = 0; i < ops.size(); ++i) {
+    const bool joins = i > 0 && by_row(ops[i].code) && by_row(ops[i - 1].code) && ops[i].stage == ops[i - 1].stage &&
+                       after_take_[ops[i].out] == after_take_[ops[i - 1].out];
+    if (!joins) runs_.push_back(i);
+  }
+  runs_.push_back(ops.size());
+}
 
-float* Program::at(int id) { return id == asked_ ? out_ : buffers_of_[buffers[id]].data(); }
+// Who computes what an integer matrix reads rounds it too, each thread its own columns, once for all its readers.
+void Program::plan_rounding() {
+  rounded_.resize(buffer_widths.size());
+  for (const Op& reader : ops) {
+    if (reader.code != Code::Linear || reader.matrix->shape().pack() < Pack::Q8) continue;
+    const int id = reader.inputs[0];
+    for (Op& op : ops) op.rounded |= op.out == id;
+    rounded_[buffers[id]] = AlignedFloats(rounded_size(block_rows, widths[id]));
+  }
+}
+
+int Program::rows_of(int id) const { return rows_in(last_, id); }
+
+float* Program::at(int id, int row) {
+  return (id == asked_ ? out_ : buffers_of_[buffers[id]].data()) + size_t(row) * widths[id];
+}
 
 void Program::run(const Call& call) {
   int wanted = 0;
@@ -62,83 +97,123 @@ void Program::run(const Call& call) {
     part.wanted = wanted - part.first_wanted;
     out_ = call.out + size_t(part.first_wanted) * widths[asked_];
     last_ = part;
-    threads_->run([&](int thread) { walk(call, part, thread); });
+    if (!profile) {
+      threads_->run([&](int thread) { walk(call, part, thread); });
+      continue;
+    }
+    int64_t walked = 0;
+    const auto start = Clock::now();
+    threads_->run([&](int thread) {
+      const auto begun = Clock::now();
+      walk(call, part, thread);
+      if (thread == 0) walked = since(begun);
+    });
+    joined += since(start) - walked;
   }
 }
 
 void Program::walk(const Call& call, const Part& part, int thread) {
   int stage = 0;
-  for (size_t i = 0; i < ops.size(); ++i) {
-    auto start = profile && thread == 0 ? Clock::now() : Clock::time_point();
-    if (ops[i].stage != stage) {
+  for (size_t run = 0; run + 1 < runs_.size(); ++run) {
+    const size_t first = runs_[run], last = runs_[run + 1];
+    if (ops[first].stage != stage) {
+      auto start = profile && thread == 0 ? Clock::now() : Clock::time_point();
       threads_->barrier().wait();
-      stage = ops[i].stage;
+      if (profile && thread == 0) waited += since(start);
+      stage = ops[first].stage;
     }
-    step(ops[i], call, part, thread);
-    if (profile && thread == 0) nanoseconds[i] += since(start);
-    if (ops[i].out == asked_) return;
+    walk_run(first, last, call, part, thread);
+    for (size_t i = first; i < last; ++i)
+      if (ops[i].out == asked_) return;
   }
 }
 
-void Program::step(const Op& op, const Call& call, const Part& part, int thread) {
-  const int columns = widths[op.out], rows = after_take_[op.out] ? part.wanted : part.end - part.begin;
-  const Range mine = own.of(columns, thread);
-  if (mine.begin == mine.end || rows == 0) return;
-  const float* x = op.inputs.empty() ? nullptr : at(op.inputs[0]);
-  float* y = at(op.out);
-  switch (op.code) {
-    case Code::Embed: return embed(op, call, part, mine, scratch_[thread].data());
-    case Code::Take:
-      for (int i = 0; i < rows; ++i) {
-        size_t row = call.wanted[part.first_wanted + i] - part.begin;
-        std::copy(x + row * columns + mine.begin, x + row * columns + mine.end, y + size_t(i) * columns + mine.begin);
-      }
-      return;
-    case Code::Linear: {
-      float* scratch = scratch_[thread].data();
-      scratch += (64 - reinterpret_cast<uintptr_t>(scratch) % 64) % 64 / sizeof(float);
-      const int g1 = (mine.end + kGroup - 1) / kGroup;
-      const Mat& w = op.matrix->mat(thread);
-      return kernels_->linear(w, x, w.cols, y, columns, rows, mine.begin / kGroup, g1, scratch);
+void Program::walk_run(size_t first, size_t last, const Call& call, const Part& part, int thread) {
+  const int rows = rows_in(part, ops[first].out), some = last - first > 1 ? kRunRows : rows;
+  for (int row = 0; row < rows; row += some)
+    for (size_t i = first; i < last; ++i) {
+      auto start = profile && thread == 0 ? Clock::now() : Clock::time_point();
+      step(ops[i], {call, part, thread, {row, std::min(row + some, rows)}});
+      if (profile && thread == 0) nanoseconds[i] += since(start);
+      if (ops[i].out == asked_) break;
     }
-    case Code::Shift: return shift(op, call, part, mine);
+}
+
+void Program::step(const Op& op, const Task& task) {
+  const Range mine = own.of(widths[op.out], task.thread);
+  if (mine.begin == mine.end) return;
+  switch (op.code) {
+    case Code::Embed: embed(op, task, mine); break;
+    case Code::Take: take(op, task, mine); break;
+    case Code::Linear: linear(op, task, mine); break;
+    case Code::Shift: shift(op, task, mine); break;
     case Code::Wkv4:
     case Code::Wkv6:
-    case Code::Wkv7: return wkv(op, call, part, mine);
-    default: break;
+    case Code::Wkv7: wkv(op, task, mine); break;
+    default: row_by_row(op, task, mine);
   }
-  const int lanes = columns / op.heads, h0 = mine.begin / lanes, h1 = mine.end / lanes;
-  for (int t = 0; t < rows; ++t, x += columns, y += columns) switch (op.code) {
+  if (op.rounded) round(op, task, mine);
+}
+
+void Program::linear(const Op& op, const Task& task, Range mine) {
+  float* scratch = scratch_[task.thread].data();
+  const Mat& w = op.matrix->mat(task.thread);
+  const int id = op.inputs[0], g0 = mine.begin / kGroup, g1 = (mine.end + kGroup - 1) / kGroup;
+  const Tokens tokens{task.rows.end, at(op.out), size_t(widths[op.out])};
+  if (w.pack < Pack::Q8) return kernels_->linear(w, at(id), w.cols, tokens, g0, g1, scratch);
+  kernels_->linear_rounded(w, reinterpret_cast<const uint8_t*>(rounded_[buffers[id]].data()), tokens, g0, g1, scratch);
+}
+
+void Program::round(const Op& op, const Task& task, Range mine) {
+  const int columns = widths[op.out], first = task.rows.begin;
+  float* out = rounded_[buffers[op.out]].data() + size_t(first) * (columns / 32) * kRoundedBlock;
+  kernels_->round(at(op.out, first), columns, task.rows.end - first, mine.begin / 32, mine.end / 32,
+                  reinterpret_cast<uint8_t*>(out));
+}
+
+void Program::row_by_row(const Op& op, const Task& task, Range mine) {
+  const int columns = widths[op.out], lanes = columns / op.heads, h0 = mine.begin / lanes, h1 = mine.end / lanes;
+  const float* x = at(op.inputs[0], task.rows.begin);
+  float* y = at(op.out, task.rows.begin);
+  for (int t = task.rows.begin; t < task.rows.end; ++t, x += columns, y += columns) switch (op.code) {
       case Code::LayerNorm:
         kernels_->layer_norm(x, op.vectors[0], op.vectors[1], y, columns, mine.begin, mine.end, op.scalar);
         break;
       case Code::GroupNorm: kernels_->group_norm(x, op.vectors[0], op.vectors[1], y, lanes, h0, h1, op.scalar); break;
       case Code::L2Norm: kernels_->l2norm(x, y, lanes, h0, h1); break;
       case Code::HeadSum: kernels_->head_sum(x, y, lanes, h0, h1); break;
-      default: return elementwise(op, rows, mine);
+      default: return elementwise(op, task, mine);
     }
 }
 
-void Program::embed(const Op& op, const Call& call, const Part& part, Range mine, float* row) {
+void Program::embed(const Op& op, const Task& task, Range mine) {
   const Embedding& e = embedding;
   const size_t bytes = row_bytes(e.format, e.cols);
-  float* y = at(op.out);
-  for (int t = part.begin; t < part.end; ++t, y += e.cols) {
-    decode_row(e.format, e.data + call.tokens[t] * bytes, row, e.cols);
+  float *y = at(op.out, task.rows.begin), *row = scratch_[task.thread].data();
+  for (int t = task.rows.begin; t < task.rows.end; ++t, y += e.cols) {
+    decode_row(e.format, e.data + task.call.tokens[task.part.begin + t] * bytes, row, e.cols);
     std::copy(row + mine.begin, row + mine.end, y + mine.begin);
   }
 }
 
-void Program::elementwise(const Op& op, int rows, Range mine) {
+void Program::take(const Op& op, const Task& task, Range mine) {
   const size_t columns = widths[op.out];
-  const int n = mine.end - mine.begin;
-  const float* a = at(op.inputs[0]) + mine.begin;
-  float* y = at(op.out) + mine.begin;
-  const float* b = op.inputs.size() > 1 ? at(op.inputs[1]) + mine.begin
+  for (int i = task.rows.begin; i < task.rows.end; ++i) {
+    const float* x = at(op.inputs[0], task.call.wanted[task.part.first_wanted + i] - task.part.begin);
+    std::copy(x + mine.begin, x + mine.end, at(op.out) + i * columns + mine.begin);
+  }
+}
+
+void Program::elementwise(const Op& op, const Task& task, Range mine) {
+  const size_t columns = widths[op.out];
+  const int n = mine.end - mine.begin, row = task.rows.begin;
+  const float* a = at(op.inputs[0], row) + mine.begin;
+  float* y = at(op.out, row) + mine.begin;
+  const float* b = op.inputs.size() > 1 ? at(op.inputs[1], row) + mine.begin
                    : op.vectors.empty() ? nullptr
                                         : op.vectors[0] + mine.begin;
   const size_t b_step = op.inputs.size() > 1 ? columns : 0;
-  for (int t = 0; t < rows; ++t, a += columns, y += columns, b = b ? b + b_step : nullptr) {
+  for (int t = row; t < task.rows.end; ++t, a += columns, y += columns, b = b ? b + b_step : nullptr) {
     if (op.code >= Code::Exp)
       kernels_->unary(static_cast<Unary>(static_cast<int>(op.code) - static_cast<int>(Code::Exp)), a, y, n);
     else if (Binary which = static_cast<Binary>(static_cast<int>(op.code) - static_cast<int>(Code::Add)); b)
@@ -148,30 +223,35 @@ void Program::elementwise(const Op& op, int rows, Range mine) {
   }
 }
 
-void Program::shift(const Op& op, const Call& call, const Part& part, Range mine) {
+// The rows of the task that belong to a segment.
+Range Program::rows_of(const Segment& s, const Task& task) {
+  return {std::max(s.begin - task.part.begin, task.rows.begin), std::min(s.end - task.part.begin, task.rows.end)};
+}
+
+void Program::shift(const Op& op, const Task& task, Range mine) {
   const size_t columns = widths[op.out], bytes = (mine.end - mine.begin) * sizeof(float);
   const float* x = at(op.inputs[0]) + mine.begin;
   float* y = at(op.out) + mine.begin;
-  for (const Segment& s : call.segments) {
-    const int begin = std::max(s.begin, part.begin), end = std::min(s.end, part.end);
-    if (begin >= end) continue;
+  for (const Segment& s : task.call.segments) {
+    const Range rows = rows_of(s, task);
+    if (rows.begin >= rows.end) continue;
     float* last = s.state + op.state + mine.begin;
-    for (int t = begin; t < end; ++t)
-      std::memcpy(y + (t - part.begin) * columns, t == begin ? last : x + (t - 1 - part.begin) * columns, bytes);
-    std::memcpy(last, x + (end - 1 - part.begin) * columns, bytes);
+    for (int t = rows.begin; t < rows.end; ++t)
+      std::memcpy(y + t * columns, t == rows.begin ? last : x + (t - 1) * columns, bytes);
+    std::memcpy(last, x + (rows.end - 1) * columns, bytes);
   }
 }
 
-void Program::wkv(const Op& op, const Call& call, const Part& part, Range mine) {
+void Program::wkv(const Op& op, const Task& task, Range mine) {
   const size_t columns = widths[op.out];
   const int lanes = static_cast<int>(columns) / op.heads;
   auto in = [&](int i) -> const float* { return at(op.inputs[i]); };
-  for (const Segment& s : call.segments) {
-    const int begin = std::max(s.begin, part.begin), end = std::min(s.end, part.end);
+  for (const Segment& s : task.call.segments) {
+    const auto [begin, end] = rows_of(s, task);
     float* state = s.state + op.state;
     if (op.code == Code::Wkv4) {
       for (int t = begin; t < end; ++t) {
-        size_t o = (t - part.begin) * columns;
+        const size_t o = t * columns;
         kernels_->wkv4(op.vectors[0], op.vectors[1], in(0) + o, in(1) + o, at(op.out) + o, state,
                        static_cast<int>(columns), mine.begin, mine.end);
       }
@@ -180,7 +260,7 @@ void Program::wkv(const Op& op, const Call& call, const Part& part, Range mine) 
     for (int c = mine.begin; c < mine.end; c += lanes) {
       float* head = state + size_t(c) * lanes;
       for (int t = begin; t < end; ++t) {
-        size_t o = (t - part.begin) * columns + c;
+        const size_t o = t * columns + c;
         float* y = at(op.out) + o;
         if (op.code == Code::Wkv7) {
           kernels_->wkv7(in(0) + o, in(1) + o, in(2) + o, in(3) + o, in(4) + o, in(5) + o, y, head, lanes);

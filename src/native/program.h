@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "aligned.h"
 #include "matrix.h"
 #include "ownership.h"
 #include "threads.h"
@@ -31,6 +32,7 @@ struct Op {
   int heads = 1;
   int64_t state = -1;  // offset into a state, in floats
   int stage = 0;
+  bool rounded = false;  // set by `prepare`: some integer matrix reads what this op computes
 };
 
 // The rows of the embedding table as the file stores them; only rows that are used are touched.
@@ -65,7 +67,7 @@ class Program {
   Embedding embedding{};
   int result = -1;  // the logits
   Ownership own;
-  int block_rows = 128;
+  int block_rows = 132;
 
   // Call once after filling in the fields above.
   void prepare(const Kernels* kernels, Threads* threads);
@@ -78,23 +80,43 @@ class Program {
 
   bool profile = false;
   std::vector<int64_t> nanoseconds;  // per op, on thread 0, summed while `profile` is set
+  int64_t waited = 0;                // of thread 0 at the barriers between stages, likewise
+  int64_t joined = 0;                // of thread 0 for waking the others, and for them at the end
 
  private:
   struct Part {  // of a call: rows [begin, end) of it, and which wanted rows lie there
     int begin, end, first_wanted, wanted;
   };
-  float* at(int id);
+  // What one thread is about: rows of a part, as they lie in the buffers.
+  struct Task {
+    const Call& call;
+    const Part& part;
+    int thread;
+    Range rows;
+  };
+  float* at(int id, int row = 0);
+  static Range rows_of(const Segment& segment, const Task& task);
+  void plan_runs();
+  void plan_rounding();
+  int rows_in(const Part& part, int id) const { return after_take_[id] ? part.wanted : part.end - part.begin; }
   void walk(const Call& call, const Part& part, int thread);
-  void step(const Op& op, const Call& call, const Part& part, int thread);
-  void embed(const Op& op, const Call& call, const Part& part, Range own, float* row);
-  void elementwise(const Op& op, int rows, Range own);
-  void shift(const Op& op, const Call& call, const Part& part, Range own);
-  void wkv(const Op& op, const Call& call, const Part& part, Range own);
+  void walk_run(size_t first, size_t last, const Call& call, const Part& part, int thread);
+  void step(const Op& op, const Task& task);
+  void row_by_row(const Op& op, const Task& task, Range own);
+  void linear(const Op& op, const Task& task, Range own);
+  void round(const Op& op, const Task& task, Range own);
+  void embed(const Op& op, const Task& task, Range own);
+  void take(const Op& op, const Task& task, Range own);
+  void elementwise(const Op& op, const Task& task, Range own);
+  void shift(const Op& op, const Task& task, Range own);
+  void wkv(const Op& op, const Task& task, Range own);
 
   const Kernels* kernels_ = nullptr;
   Threads* threads_ = nullptr;
-  std::vector<std::vector<float>> buffers_of_;
-  std::vector<std::vector<float>> scratch_;  // per thread
+  std::vector<AlignedFloats> buffers_of_;
+  std::vector<AlignedFloats> rounded_;  // per buffer: what it holds rounded for integer matrices, where they read it
+  std::vector<size_t> runs_;                 // the first op of each run: ops of a stage that go through together, row by row
+  std::vector<AlignedFloats> scratch_;  // per thread
   std::vector<char> after_take_;             // per value: has only the wanted rows
   float* out_ = nullptr;                     // where this block's result goes
   int asked_ = -1;                           // the value that is this call's result

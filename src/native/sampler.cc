@@ -194,7 +194,7 @@ void Sampler::temper(float temperature) {
   float max = -kInfinity;
   for (int id : ids) max = std::max(max, x[id]);  // typical_p may have removed the likeliest token
   for (size_t i = 0; i < ids.size(); ++i) weights[i] = exponential((x[ids[i]] - max) / temperature, 0.0f);
-  keep([&](size_t i) { return weights[i] > 0; });
+  keep([&weights = weights](size_t i) { return weights[i] > 0; });
 }
 
 // Temperature first; then each filter sees what the one before has left.
@@ -258,7 +258,7 @@ void Sampler::keep_top_p(double mass) {
   keys.resize(weights.size());
   std::transform(weights.begin(), weights.end(), keys.begin(), std::bit_cast<uint32_t, float>);
   const Cutoff cut = cut_off(keys, weights.data(), mass);
-  keep([&](size_t i) { return keys[i] >= cut.key; });
+  keep([&, &keys = keys](size_t i) { return keys[i] >= cut.key; });
 }
 
 // Exactly k tokens: among those that tie at the end, the lowest ids.
@@ -269,7 +269,7 @@ void Sampler::keep_top_k() {
   std::transform(weights.begin(), weights.end(), keys.begin(), std::bit_cast<uint32_t, float>);
   const Cutoff cut = cut_off(keys, nullptr, settings_->top_k);
   int ties = settings_->top_k - static_cast<int>(cut.above);
-  keep([&](size_t i) { return keys[i] > cut.key || (keys[i] == cut.key && ties-- > 0); });
+  keep([&, &keys = keys](size_t i) { return keys[i] > cut.key || (keys[i] == cut.key && ties-- > 0); });
 }
 
 // Tokens at least min_p times as likely as the likeliest survivor.
@@ -295,7 +295,7 @@ void Sampler::keep_typical() {
   for (size_t i = 0; i < ids.size(); ++i)  // complemented: the smallest distance has the greatest key
     keys[i] = ~std::bit_cast<uint32_t>(static_cast<float>(std::abs(mean - x[ids[i]])));
   const Cutoff cut = cut_off(keys, weights.data(), settings_->typical_p * sum);
-  keep([&](size_t i) { return keys[i] >= cut.key; });
+  keep([&, &keys = keys](size_t i) { return keys[i] >= cut.key; });
 }
 
 }  // namespace rookery

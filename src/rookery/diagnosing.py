@@ -17,11 +17,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["EXTRAS", "Check", "diagnose"]
+__all__ = ["EXTRAS", "Check", "diagnose", "processor"]
 
 # extra: what it is for, and the modules it needs.
 EXTRAS = {
     "pile": ("the tokenizer of the Pile models", ("tokenizers",)),
+    "plot": ("rookery bench --plot", ("matplotlib",)),
     "peers": ("rookery bench --against rwkv or llama.cpp", ("torch", "rwkv", "llama_cpp")),
 }
 _REQUIRED = ("numpy", "click", "rich", "prompt_toolkit", "platformdirs", "pyrwkv-tokenizer")
@@ -67,10 +68,11 @@ def _python() -> Check:
 
 
 def _machine() -> Check:
-    return Check("machine", f"{platform.system()} {platform.release()}, {platform.machine()}, {_processor()}")
+    return Check("machine", f"{platform.system()} {platform.release()}, {platform.machine()}, {processor()}")
 
 
-def _processor() -> str:
+def processor() -> str:
+    """What the processor calls itself."""
     info = _cpuinfo()
     return info.get("model name") or platform.processor() or "unknown processor"
 

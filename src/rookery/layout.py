@@ -17,6 +17,7 @@ from rookery.config import Config
 
 __all__ = ["Field", "StateLayout"]
 
+CACHE_LINE = 64  # bytes
 EMPTY_EXPONENT = -1e30  # of RWKV-4's sums before the first token: e^p is zero
 
 
@@ -62,8 +63,22 @@ class StateLayout:
 
     def zeros(self, *leading: int) -> np.ndarray:
         """Fresh states before any token, float32 (*leading, size)."""
-        flat = np.zeros((*leading, self.size), np.float32)
+        flat = aligned_zeros(math.prod(leading) * self.size).reshape(*leading, self.size)
         if self.config.version == "4":
             for layer in self.layers:
                 layer.wkv.of(flat)[..., 2, :] = EMPTY_EXPONENT
         return flat
+
+
+def aligned_copy(data: np.ndarray) -> np.ndarray:
+    """A copy of float32 (size,) as `aligned_zeros` lays it."""
+    copy = aligned_zeros(data.size)
+    copy[:] = data
+    return copy
+
+
+def aligned_zeros(size: int) -> np.ndarray:
+    """float32 (size,) that begins on a cache line: kernels load and store across two lines at half the speed."""
+    memory = np.zeros(4 * size + CACHE_LINE, np.uint8)
+    begin = -memory.ctypes.data % CACHE_LINE
+    return memory[begin : begin + 4 * size].view(np.float32)

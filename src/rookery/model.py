@@ -17,7 +17,7 @@ from rookery.config import Config
 from rookery.errors import NumericError, SettingsError, StateError, TokenError
 from rookery.fingerprint import fingerprint
 from rookery.formats import Checkpoint, open_checkpoint
-from rookery.layout import StateLayout
+from rookery.layout import StateLayout, aligned_copy
 from rookery.parameters import parameters
 from rookery.state import State
 
@@ -85,7 +85,7 @@ class Model:
         """
         ids = self.check_tokens(tokens)
         start = self.check_state(state)
-        data = start.data.copy()
+        data = aligned_copy(start.data)
         wanted = np.arange(0 if full else len(ids) - 1, len(ids), dtype=np.int32)
         logits = self.executor.run(ids, [len(ids)], [data], wanted)
         data.flags.writeable = False  # nobody else has it, so the state need not copy it again

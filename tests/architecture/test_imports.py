@@ -42,6 +42,7 @@ GUESTS = {
     "tokenizers": "running",
     "torch": "running",
     "rwkv": "running",
+    "matplotlib": "running",
     "safetensors": "running",
     "llama_cpp": "loading",  # in bench.peer_llama alone, which only the peer's own process loads
 }

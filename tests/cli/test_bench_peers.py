@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 
-from rookery.bench import peer
+from rookery.bench import child, peer
 from rookery.bench.speed import load_timed
 from rookery.cli import bench
 from rookery.formats import Tensor, save_checkpoint
@@ -139,7 +139,7 @@ def test_models_llama_cpp_cannot_run(rookery, fake, tuned):
 def test_every_peer_can_be_chosen(rookery, small, monkeypatch):
     (option,) = [parameter for parameter in bench.command.params if parameter.name == "against"]
     assert list(option.type.choices) == list(peer.PEERS)
-    monkeypatch.setattr(peer.importlib.util, "find_spec", lambda _: None)
+    monkeypatch.setattr(child.importlib.util, "find_spec", lambda _: None)
     for name, kind in peer.PEERS.items():
         rookery("bench", small, "--against", name).failed(name, *kind.modules, "rookery[peers]")
 
@@ -149,7 +149,7 @@ def test_a_package_that_dies_is_reported(rookery, small, monkeypatch, tmp_path, 
     """A stand-in for the child process."""
     script = tmp_path / "child.py"
     script.write_text("print('{}', flush=True); input()\n" * (dies == "later") + "raise SystemExit('it went wrong')\n")
-    monkeypatch.setattr(peer.importlib.util, "find_spec", lambda _: True)
+    monkeypatch.setattr(child.importlib.util, "find_spec", lambda _: True)
     start = subprocess.Popen
     monkeypatch.setattr(subprocess, "Popen", lambda args, **more: start([sys.executable, script], **more))
     rookery("bench", small, *FEW, "--against", "rwkv").failed("rwkv package stopped: it went wrong")

@@ -101,6 +101,17 @@ def test_odd_block_shapes(table, format, outputs, blocks):
     agree(got, want, bound(x, w))
 
 
+def test_every_code_of_a_byte_by_inputs_of_either_sign(table):
+    """Encoders leave out -128; a file may hold it."""
+    blocks = np.zeros((8, 1), LAYOUTS["Q8_0"])
+    blocks["d"], blocks["qs"] = 0.01, np.arange(-128, 128).reshape(8, 1, 32)
+    w = stored("Q8_0", blocks.view(np.uint8).reshape(8, 34), (8, 32))
+    x = np.concatenate([np.eye(32, dtype=np.float32), -np.eye(32, dtype=np.float32)])
+    got, _ = run(product(w), x, Setup(table))
+    want, _ = reference(product(w), rounded(x, w), Setup(table))
+    agree(got, want, bound(x, w))
+
+
 @pytest.mark.parametrize("format", FORMATS)
 def test_a_row_has_the_same_bits_in_any_company(table, format):
     w = weight(format, 161, 256)

@@ -2,6 +2,7 @@
 #pragma once
 #include <nanobind/nanobind.h>
 
+void bind_ceilings(nanobind::module_& m);
 void bind_program(nanobind::module_& m);
 void bind_quant(nanobind::module_& m);
 void bind_sampler(nanobind::module_& m);

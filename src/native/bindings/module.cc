@@ -4,6 +4,7 @@
 
 NB_MODULE(_native, m) {
   m.doc() = "Rookery's native core: programs, weight formats, sampling, tokenising.";
+  bind_ceilings(m);
   bind_program(m);
   bind_quant(m);
   bind_sampler(m);

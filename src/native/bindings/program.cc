@@ -1,6 +1,7 @@
 // Programs and matrices, for Python.
 #include <nanobind/ndarray.h>
 #include <nanobind/stl/optional.h>
+#include <nanobind/stl/pair.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
@@ -145,9 +146,18 @@ class Runner {
     std::lock_guard<std::mutex> lock(*mutex_);
     program_.profile = on;
     std::fill(program_.nanoseconds.begin(), program_.nanoseconds.end(), 0);
+    program_.waited = program_.joined = 0;
   }
 
   std::vector<int64_t> nanoseconds() const { return program_.nanoseconds; }
+  std::pair<int64_t, int64_t> waiting() const { return {program_.waited, program_.joined}; }
+  // Bytes of a thread's part of a packed matrix, by its place in `reserve`.
+  size_t matrix_bytes(int index, int thread) const {
+    require(thread >= 0 && thread < threads_.count(), "no such thread");
+    const Shape& shape = matrices_.at(index)->shape();
+    const Range groups = shape.groups_of(program_.own, thread);
+    return (groups.end - groups.begin) * shape.group_bytes();
+  }
   int threads() const { return threads_.count(); }
   const char* table() const { return kernels_->name; }
   size_t bytes() const { return arena_ ? arena_->size() : 0; }
@@ -170,7 +180,7 @@ void bind_program(nb::module_& m) {
   m.def("usable_processors", &usable_processors);
   m.def("kernel_tables", [] {
     std::vector<std::string> names;
-    for (const char* name : {"avx512", "avx2", "portable"})
+    for (const char* name : kTableNames)
       if (choose_kernels(name)) names.push_back(name);
     return names;
   });
@@ -188,6 +198,8 @@ void bind_program(nb::module_& m) {
       .def("value", &Runner::value)
       .def("profile", &Runner::profile)
       .def_prop_ro("nanoseconds", &Runner::nanoseconds)
+      .def_prop_ro("waiting", &Runner::waiting)  // nanoseconds at barriers between stages; for waking and the end
+      .def("matrix_bytes", &Runner::matrix_bytes)
       .def_prop_ro("threads", &Runner::threads)
       .def_prop_ro("table", &Runner::table)
       .def_prop_ro("nbytes", &Runner::bytes);

@@ -43,7 +43,7 @@ Unlocked::~Unlocked() {
   --working;
 }
 
-void bind_unlocked(nb::module_& m) {
+void bind_unlocked(nb::module_&) {
   pthread_atfork(nullptr, nullptr, [] { working = 0; });  // the child has none of the threads that work
   nb::module_::import_("atexit").attr("register")(nb::cpp_function(leave));
 #ifdef NDEBUG

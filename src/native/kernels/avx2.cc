@@ -32,10 +32,10 @@ inline vi pairs(__m256i unsigned8, __m256i signed8) {
 }
 // Two products of codes up to 63 and int8 fit int16.
 inline vi dot4(vi acc, vi codes, vi x) { return acc + pairs(__m256i(codes), __m256i(x)); }
-// Codes up to 255 would not: make the weights signed, and give their sign to the input.
+// Codes up to 255 would not: make the weights signed, and give their sign to the input, which is never -128.
 inline vi dot8(vi acc, vi codes, vi x) {
-  __m256i w = _mm256_xor_si256(__m256i(codes), _mm256_set1_epi8(-128)), in = __m256i(x);
-  return acc + pairs(_mm256_abs_epi8(in), _mm256_sign_epi8(w, in));
+  const __m256i w = _mm256_xor_si256(__m256i(codes), _mm256_set1_epi8(-128));
+  return acc + pairs(_mm256_abs_epi8(w), _mm256_sign_epi8(__m256i(x), w));
 }
 inline __m256i load_bytes(const uint8_t* p) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)); }
 inline void weave(const uint8_t* a, const uint8_t* b, const uint8_t* c, const uint8_t* d, vi out[4]) {

@@ -273,9 +273,10 @@ inline void sum_codes(const int8_t* code, int32_t* sums) {
 }
 
 template <int T>
-void round_inputs(const float* x, size_t ldx, int blocks, void* out) {
-  Inputs<T>* to = static_cast<Inputs<T>*>(out);
-  for (int b = 0; b < blocks; ++b, ++to, x += 32) {
+void round_tile(const float* x, size_t ldx, int b0, int b1, void* out) {
+  Inputs<T>* to = static_cast<Inputs<T>*>(out) + b0;
+  x += b0 * 32;
+  for (int b = b0; b < b1; ++b, ++to, x += 32) {
     int most[T];
     float inverse[T];
     for (int t = 0; t < T; ++t) most[t] = largest_magnitude(x + t * ldx);
@@ -312,16 +313,20 @@ inline void for_int_tiles(int count, F f) {
   for (; t < count; ++t) f.template operator()<1>(t);
 }
 
-struct RoundAll {
+struct RoundTiles {
   const float* x;
   size_t ldx;
-  int blocks;
+  int b0, b1;
   uint8_t* out;
   template <int T>
   void operator()(int t) {
-    round_inputs<T>(x + t * ldx, ldx, blocks, out + size_t(t) * blocks * sizeof(Inputs<1>));
+    round_tile<T>(x + t * ldx, ldx, b0, b1, out + size_t(t) * (ldx / 32) * sizeof(Inputs<1>));
   }
 };
+
+void round(const float* x, size_t ldx, int count, int b0, int b1, uint8_t* out) {
+  for_int_tiles(count, RoundTiles{x, ldx, b0, b1, out});
+}
 
 template <class F>
 struct IntTiles {
@@ -339,7 +344,8 @@ struct IntTiles {
 constexpr int kUnfoldFrom = 2 * kIntTokens;  // tokens from which unfolding a unit once beats decoding it per tile
 
 template <class F>
-void linear_int(const Mat& w, const uint8_t* x, float* y, size_t ldy, int count, int g0, int g1, float* scratch) {
+void linear_int(const Mat& w, const uint8_t* x, const Tokens& to, int g0, int g1, float* scratch) {
+  const int count = to.count;
   float* acc = scratch;
   uint8_t* unit = reinterpret_cast<uint8_t*>(scratch + size_t(count) * kGroup);
   const int blocks = w.cols / 32, units = w.cols / F::kSpan;
@@ -356,28 +362,23 @@ void linear_int(const Mat& w, const uint8_t* x, float* y, size_t ldy, int count,
       }
     }
     const int o = g * kGroup, rows = w.rows - o < kGroup ? w.rows - o : kGroup;
-    for (int t = 0; t < count; ++t) __builtin_memcpy(y + t * ldy + o, acc + size_t(t) * kGroup, rows * 4);
+    for (int t = 0; t < count; ++t) __builtin_memcpy(to.y + t * to.ldy + o, acc + size_t(t) * kGroup, rows * 4);
   }
 }
 
-void linear_lines(const Mat& w, const uint8_t* x, float* y, size_t ldy, int count, int g0, int g1, float* scratch);
+void linear_lines(const Mat& w, const uint8_t* x, const Tokens& to, int g0, int g1, float* scratch);
 
-void linear_integers(const Mat& w, const float* x, size_t ldx, float* y, size_t ldy, int count, int g0, int g1,
-                     float* scratch) {
-  const int blocks = w.cols / 32;
-  uint8_t* inputs = reinterpret_cast<uint8_t*>(scratch);
-  for_int_tiles(count, RoundAll{x, ldx, blocks, inputs});
-  scratch += size_t(count) * blocks * (sizeof(Inputs<1>) / sizeof(float));
+void linear_rounded(const Mat& w, const uint8_t* x, const Tokens& to, int g0, int g1, float* scratch) {
   switch (w.pack) {
-    case Pack::Q8: return linear_int<Q8>(w, inputs, y, ldy, count, g0, g1, scratch);
-    case Pack::Q4: return linear_int<Q4<false>>(w, inputs, y, ldy, count, g0, g1, scratch);
-    case Pack::Q4Min: return linear_int<Q4<true>>(w, inputs, y, ldy, count, g0, g1, scratch);
-    case Pack::Q5: return linear_int<Q5<false>>(w, inputs, y, ldy, count, g0, g1, scratch);
-    case Pack::Q5Min: return linear_int<Q5<true>>(w, inputs, y, ldy, count, g0, g1, scratch);
-    case Pack::Q4K: return linear_int<QK<false>>(w, inputs, y, ldy, count, g0, g1, scratch);
-    case Pack::Q5K: return linear_int<QK<true>>(w, inputs, y, ldy, count, g0, g1, scratch);
-    case Pack::Q8Lines: return linear_lines(w, inputs, y, ldy, count, g0, g1, scratch);
-    default: return linear_int<Q6>(w, inputs, y, ldy, count, g0, g1, scratch);
+    case Pack::Q8: return linear_int<Q8>(w, x, to, g0, g1, scratch);
+    case Pack::Q4: return linear_int<Q4<false>>(w, x, to, g0, g1, scratch);
+    case Pack::Q4Min: return linear_int<Q4<true>>(w, x, to, g0, g1, scratch);
+    case Pack::Q5: return linear_int<Q5<false>>(w, x, to, g0, g1, scratch);
+    case Pack::Q5Min: return linear_int<Q5<true>>(w, x, to, g0, g1, scratch);
+    case Pack::Q4K: return linear_int<QK<false>>(w, x, to, g0, g1, scratch);
+    case Pack::Q5K: return linear_int<QK<true>>(w, x, to, g0, g1, scratch);
+    case Pack::Q8Lines: return linear_lines(w, x, to, g0, g1, scratch);
+    default: return linear_int<Q6>(w, x, to, g0, g1, scratch);
   }
 }
 

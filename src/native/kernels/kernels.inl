@@ -52,6 +52,7 @@ inline float total(vf v) {
 
 #include "integers.inl"
 #include "sparse.inl"
+#include "ceilings.inl"
 
 namespace rookery {
 namespace {
@@ -144,9 +145,8 @@ struct Panel {
   }
 };
 
-void linear(const Mat& w, const float* x, size_t ldx, float* y, size_t ldy, int t_count, int g0, int g1,
-            float* scratch) {
-  if (w.pack >= Pack::Q8) return linear_integers(w, x, ldx, y, ldy, t_count, g0, g1, scratch);
+void linear(const Mat& w, const float* x, size_t ldx, const Tokens& to, int g0, int g1, float* scratch) {
+  const int t_count = to.count;
   float* panel = scratch;
   float* acc = scratch + size_t(kPanel) * kGroup;
   for (int g = g0; g < g1; ++g) {
@@ -166,7 +166,7 @@ void linear(const Mat& w, const float* x, size_t ldx, float* y, size_t ldy, int 
       }
     }
     int o = g * kGroup, count = w.rows - o < kGroup ? w.rows - o : kGroup;
-    for (int t = 0; t < t_count; ++t) __builtin_memcpy(y + t * ldy + o, acc + size_t(t) * kGroup, count * 4);
+    for (int t = 0; t < t_count; ++t) __builtin_memcpy(to.y + t * to.ldy + o, acc + size_t(t) * kGroup, count * 4);
   }
 }
 
@@ -390,5 +390,6 @@ void wkv7(const float* r, const float* w, const float* k, const float* v, const 
 
 #define ROOKERY_KERNELS(label)                                                                                      \
   {                                                                                                                 \
-    label, linear, layer_norm, group_norm, l2norm, head_sum, unary, binary, scalar, wkv4, wkv6, wkv7                \
+    label, linear, linear_rounded, round, layer_norm, group_norm, l2norm, head_sum, unary, binary, scalar, wkv4,    \
+        wkv6, wkv7, peak                                                                                            \
   }

@@ -196,14 +196,13 @@ void all_lines(const uint8_t* p, const Inputs<T>* x, int blocks, float* acc) {
 struct LineTile {
   const Mat& w;
   const uint8_t* x;
-  float* y;
-  size_t ldy;
+  const Tokens& to;
   int g0, g1;
   float* scratch;
   template <int T>
   void operator()(int t) {
-    const Inputs<T>* in = reinterpret_cast<const Inputs<T>*>(x);
     const int blocks = w.cols / 32;
+    const Inputs<T>* in = reinterpret_cast<const Inputs<T>*>(x + size_t(t) * blocks * sizeof(Inputs<1>));
     float* acc = scratch;
     const bool skip = worth_skipping(in, blocks);
     const Reading<T> r = skip ? choose_lines(in, blocks, scratch + T * kLineRows) : Reading<T>{};
@@ -213,7 +212,7 @@ struct LineTile {
       skip ? some_lines(p, r, acc) : all_lines(p, in, blocks, acc);
       const int o = g * kGroup, rest = (w.rows < g1 * kGroup ? w.rows : g1 * kGroup) - o;
       const int rows = rest < kLineRows ? rest : kLineRows;
-      for (int i = 0; i < T; ++i) __builtin_memcpy(y + (t + i) * ldy + o, acc + i * kLineRows, rows * 4);
+      for (int i = 0; i < T; ++i) __builtin_memcpy(to.y + (t + i) * to.ldy + o, acc + i * kLineRows, rows * 4);
     }
   }
 };
@@ -249,8 +248,8 @@ struct WovenTiles {
 };
 
 // Many tokens: a few units are woven once for all of them.
-void lines_for_many(const Mat& w, const uint8_t* x, float* y, size_t ldy, int count, int g0, int g1, float* scratch) {
-  const int blocks = w.cols / 32;
+void lines_for_many(const Mat& w, const uint8_t* x, const Tokens& to, int g0, int g1, float* scratch) {
+  const int blocks = w.cols / 32, count = to.count;
   constexpr size_t kApart = size_t(kLinePanel) * Woven::kBytes;
   const int share = kLinePanel * kLineUnit / 64 / (2 * (count / kIntTokens + 1)) + 1;
   uint8_t* panel = reinterpret_cast<uint8_t*>(scratch + size_t(count) * kLineRows);
@@ -268,15 +267,15 @@ void lines_for_many(const Mat& w, const uint8_t* x, float* y, size_t ldy, int co
     for (int half = 0; half < 2 && g + half < g1; ++half) {
       const int o = (g + half) * kGroup, rows = w.rows - o < kGroup ? w.rows - o : kGroup;
       const float* acc = scratch + size_t(half) * count * kGroup;
-      for (int t = 0; t < count; ++t) __builtin_memcpy(y + t * ldy + o, acc + size_t(t) * kGroup, rows * 4);
+      for (int t = 0; t < count; ++t) __builtin_memcpy(to.y + t * to.ldy + o, acc + size_t(t) * kGroup, rows * 4);
     }
   }
 }
 
-// x: the inputs as round_inputs leaves them.
-void linear_lines(const Mat& w, const uint8_t* x, float* y, size_t ldy, int count, int g0, int g1, float* scratch) {
-  if (by_tile(count)) return for_int_tiles(count, LineTile{w, x, y, ldy, g0, g1, scratch});
-  lines_for_many(w, x, y, ldy, count, g0, g1, scratch);
+// x: the inputs as `round` leaves them.
+void linear_lines(const Mat& w, const uint8_t* x, const Tokens& to, int g0, int g1, float* scratch) {
+  if (by_tile(to.count)) return for_int_tiles(to.count, LineTile{w, x, to, g0, g1, scratch});
+  lines_for_many(w, x, to, g0, g1, scratch);
 }
 
 }  // namespace

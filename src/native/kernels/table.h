@@ -26,16 +26,26 @@ struct Mat {
   size_t group_bytes;
 };
 
+// Where the outputs of `count` tokens go.
+struct Tokens {
+  int count;
+  float* y;
+  size_t ldy;
+};
+
 enum class Unary : int { Exp, Tanh, Sigmoid, Silu, Relu2 };
 enum class Binary : int { Add, Sub, Mul };
 
 struct Kernels {
   const char* name;
   // y[t][o] = sum_k x[t][k] w[o][k], k ascending in one chain per output, for groups [g0, g1).
-  // Integer packs round the inputs to int8 first, 32 at a time.  scratch: linear_scratch(t_count, cols) floats, 64-byte
-  // aligned.
-  void (*linear)(const Mat& w, const float* x, size_t ldx, float* y, size_t ldy, int t_count, int g0, int g1,
-                 float* scratch);
+  // scratch: linear_scratch(count, cols) floats, 64-byte aligned.
+  void (*linear)(const Mat& w, const float* x, size_t ldx, const Tokens& to, int g0, int g1, float* scratch);
+  // The same for integer packs: x holds the inputs of the tokens as `round` leaves them.
+  void (*linear_rounded)(const Mat& w, const uint8_t* x, const Tokens& to, int g0, int g1, float* scratch);
+  // Rounds inputs [32 b0, 32 b1) of `count` tokens to int8, 32 at a time.  out: kRoundedBlock floats for each 32, the
+  // tokens of a tile side by side: a call for some of the tokens begins at a whole number of tiles.
+  void (*round)(const float* x, size_t ldx, int count, int b0, int b1, uint8_t* out);
   void (*layer_norm)(const float* x, const float* weight, const float* bias, float* y, int width, int c0, int c1,
                      float eps);
   void (*group_norm)(const float* x, const float* weight, const float* bias, float* y, int lanes, int h0, int h1,
@@ -52,26 +62,38 @@ struct Kernels {
                int lanes);
   void (*wkv7)(const float* r, const float* w, const float* k, const float* v, const float* a, const float* b,
                float* y, float* state, int lanes);
+  // `rounds` rounds of independent int8 products on registers; how many additions and multiplications those were.
+  int64_t (*peak)(int rounds);
 };
 
 constexpr int kUnit = 4096;           // floats that hold any unfolded unit of an integer pack
 constexpr int kRoundedBlock = 13;    // floats that hold 32 rounded inputs with their scale and sums
+constexpr int kRoundedPadding = 16;  // floats behind the last
 
-// What products with lines need more: 64 rows of results, and which lines are read for up to four tokens.
-inline size_t lines_scratch(int t_count, int cols) {
-  return static_cast<size_t>(t_count) * kGroup + static_cast<size_t>(cols / 32) * 80;
+// Floats that hold the rounded inputs of `count` tokens.
+inline size_t rounded_size(int count, int cols) {
+  return static_cast<size_t>(count) * (cols / 32) * kRoundedBlock + kRoundedPadding;
 }
 
-inline size_t linear_scratch(int t_count, int cols) {
-  return static_cast<size_t>(kPanel + t_count) * kGroup + kUnit +
-         static_cast<size_t>(t_count) * (cols / 32) * kRoundedBlock + lines_scratch(t_count, cols);
+// What products with lines need more: 64 rows of results, and which lines are read for up to four tokens.
+inline size_t lines_scratch(int count, int cols) {
+  return static_cast<size_t>(count) * kGroup + static_cast<size_t>(cols / 32) * 80;
+}
+
+inline size_t linear_scratch(int count, int cols) {
+  return static_cast<size_t>(kPanel + count) * kGroup + kUnit + lines_scratch(count, cols);
 }
 
 extern const Kernels kPortable;
 #if defined(__x86_64__)
 extern const Kernels kAvx2;
 extern const Kernels kAvx512;
+#elif defined(__aarch64__)
+extern const Kernels kNeon;
 #endif
+
+// The names of all tables, whether this build holds them or not; the better one first.
+constexpr const char* kTableNames[] = {"avx512", "avx2", "neon", "portable"};
 
 // The best table for this processor, or the one named; nullptr when there is no such table or it cannot run here.
 const Kernels* choose_kernels(const char* name);

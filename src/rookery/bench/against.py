@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["Comparison"]
 
 _WARM_UP = 3  # calls before anything counts; compilers of other packages need as many
+_HOPELESS = 0.8  # of the fastest configuration's speed: a slower one is not measured again
 
 
 class Comparison:
@@ -26,6 +27,7 @@ class Comparison:
     def __init__(self, peer: Peer, settings: Settings, prompt: Sequence[int], steps: Sequence[int]) -> None:
         self.peer, self.prompt, self.steps = peer, prompt, steps
         self.batches = settings.batches if peer.batches else ()
+        self.few = steps[: settings.batch_steps]
 
     def warm_up(self) -> None:
         for configuration in self.peer.configurations:
@@ -42,11 +44,19 @@ class Comparison:
                 yield metric, _name(metric, configuration), run
 
     def _of(self, configuration: str) -> Iterator[tuple[str, Callable[[], float]]]:
-        peer, prompt, steps = self.peer, self.prompt, self.steps
+        peer, prompt, steps, few = self.peer, self.prompt, self.steps, self.few
         yield "prefill", lambda: len(prompt) / peer.prefill(configuration, prompt)
         yield "decode", lambda: len(steps) / peer.decode(configuration, steps)
         for batch in self.batches:
-            yield f"batch {batch}", lambda b=batch: b * len(steps) / peer.batched(configuration, steps, b)  # type: ignore[misc]
+            yield f"batch {batch}", lambda b=batch: b * len(few) / peer.batched(configuration, few, b)  # type: ignore[misc]
+
+    def slow(self, spreads: Mapping[str, Spread]) -> set[str]:
+        """The configurations, by measurement, that are too slow for further rounds to change which is the fastest."""
+        found = set()
+        for metric in ("prefill", "decode", *(f"batch {batch}" for batch in self.batches)):
+            medians = {name: spreads[name].median for name in (_name(metric, c) for c in self.peer.configurations)}
+            found |= {name for name, median in medians.items() if median < _HOPELESS * max(medians.values())}
+        return found
 
     def summary(self, spreads: Mapping[str, Spread]) -> dict[str, Any]:
         """For the result: "peer", and "ratios", ours over its medians, those of its fastest configuration."""

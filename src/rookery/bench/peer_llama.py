@@ -14,8 +14,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import llama_cpp
+import numpy as np
 
-__all__ = ["start"]
+__all__ = ["context_for", "loaded", "prepare", "read", "start"]
 
 _CHUNK = 512  # tokens of a prompt computed together, its default
 _ERROR = 4  # level in the log
@@ -30,11 +31,10 @@ def _log(level: int, text: bytes, _: Any) -> None:
 
 def start(path: str, threads: int) -> tuple[dict[str, Any], dict[str, Any]]:
     """The model in each configuration.  path: a GGUF file."""
-    llama_cpp.llama_log_set(_log, ctypes.c_void_p(0))
-    llama_cpp.llama_backend_init()
-    configurations = {"repacked": _Runner(_loaded(path, True), threads)}
+    prepare()
+    configurations = {"repacked": _Runner(loaded(path), threads)}
     if hasattr(llama_cpp.llama_model_default_params(), "use_extra_bufts"):
-        configurations["as stored"] = _Runner(_loaded(path, False), threads)
+        configurations["as stored"] = _Runner(loaded(path, repacked=False), threads)
     version = importlib.metadata.version("llama-cpp-python")
     about = {
         "llama-cpp-python": version,
@@ -46,7 +46,14 @@ def start(path: str, threads: int) -> tuple[dict[str, Any], dict[str, Any]]:
     return about, configurations
 
 
-def _loaded(path: str, repacked: bool) -> Any:
+def prepare() -> None:
+    """Once, before anything else."""
+    llama_cpp.llama_log_set(_log, ctypes.c_void_p(0))
+    llama_cpp.llama_backend_init()
+
+
+def loaded(path: str, repacked: bool = True) -> Any:
+    """A model on the CPU."""
     settings = llama_cpp.llama_model_default_params()
     settings.n_gpu_layers = 0
     if hasattr(settings, "use_extra_bufts"):
@@ -69,14 +76,16 @@ class _Runner:
     def prefill(self, tokens: list[int]) -> float:
         context = self._fresh(1)
         start = time.perf_counter()
-        self._read(context, tokens)
+        read(context, tokens)
         return time.perf_counter() - start
 
     def decode(self, tokens: list[int]) -> float:
+        """One token after another, with the choice of the likeliest next one."""
         context = self._fresh(1)
         start = time.perf_counter()
         for token in tokens:
-            self._read(context, [token])
+            read(context, [token])
+            self._last_logits(context).argmax()
         return time.perf_counter() - start
 
     def batched(self, tokens: list[int], batch: int) -> float:
@@ -93,38 +102,48 @@ class _Runner:
     def logits(self, tokens: list[int]) -> list[float]:
         """After the last token."""
         context = self._fresh(1)
-        self._read(context, tokens)
-        return list(llama_cpp.llama_get_logits_ith(context, -1)[: self.vocab])
+        read(context, tokens)
+        return self._last_logits(context).tolist()
 
-    def _read(self, context: Any, tokens: Sequence[int]) -> None:
-        """One sequence further by the tokens; logits are computed for the last of each chunk."""
-        for at in range(0, len(tokens), _CHUNK):
-            chunk = tokens[at : at + _CHUNK]
-            ids = (llama_cpp.llama_token * len(chunk))(*chunk)
-            _computed(context, llama_cpp.llama_batch_get_one(ids, len(chunk)))
+    def _last_logits(self, context: Any) -> np.ndarray:
+        """Float32 (vocab,), where the library keeps them."""
+        return np.ctypeslib.as_array(llama_cpp.llama_get_logits_ith(context, -1), (self.vocab,))
 
     def _fresh(self, sequences: int) -> Any:
         """The context for so many sequences, all at their beginning."""
         if sequences not in self.contexts:
-            self.contexts[sequences] = self._context(sequences)
+            tokens = _CHUNK * sequences  # bounds nothing here: a state does not grow
+            self.contexts[sequences] = context_for(self.model, self.threads, tokens, sequences)
         context = self.contexts[sequences]
         llama_cpp.llama_memory_clear(llama_cpp.llama_get_memory(context), True)
         return context
 
-    def _context(self, sequences: int) -> Any:
-        most = llama_cpp.llama_max_parallel_sequences()
-        if sequences > most:
-            raise SystemExit(f"it runs at most {most} sequences together, not {sequences}; give a smaller --batch")
-        settings = llama_cpp.llama_context_default_params()
-        settings.n_ctx = _CHUNK * sequences  # bounds nothing here: a state does not grow
-        settings.n_batch = settings.n_ubatch = _CHUNK
-        settings.n_seq_max = sequences
-        settings.n_threads = settings.n_threads_batch = self.threads
-        settings.offload_kqv = settings.op_offload = False
-        context = llama_cpp.llama_init_from_model(self.model, settings)
-        if not context:
-            raise SystemExit(f"it cannot make room for {sequences} sequences: {_last_error()}")
-        return context
+
+def context_for(model: Any, threads: int, tokens: int, sequences: int = 1, **more: Any) -> Any:
+    """Room for so many tokens of so many sequences in all.  more: other settings of a context, by its names."""
+    most = llama_cpp.llama_max_parallel_sequences()
+    if sequences > most:
+        raise SystemExit(f"it runs at most {most} sequences together, not {sequences}; give a smaller --batch")
+    settings = llama_cpp.llama_context_default_params()
+    settings.n_ctx = tokens
+    settings.n_batch = settings.n_ubatch = _CHUNK
+    settings.n_seq_max = sequences
+    settings.n_threads = settings.n_threads_batch = threads
+    settings.offload_kqv = settings.op_offload = False
+    for name, value in more.items():
+        setattr(settings, name, value)
+    context = llama_cpp.llama_init_from_model(model, settings)
+    if not context:
+        raise SystemExit(f"it cannot make room for {sequences} sequences: {_last_error()}")
+    return context
+
+
+def read(context: Any, tokens: Sequence[int]) -> None:
+    """One sequence further by the tokens; logits are computed for the last of each chunk."""
+    for at in range(0, len(tokens), _CHUNK):
+        chunk = tokens[at : at + _CHUNK]
+        ids = (llama_cpp.llama_token * len(chunk))(*chunk)
+        _computed(context, llama_cpp.llama_batch_get_one(ids, len(chunk)))
 
 
 def _fill(rows: Any, tokens: Sequence[int], position: int) -> None:

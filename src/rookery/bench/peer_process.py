@@ -1,8 +1,8 @@
 """
-The child process of `rookery.bench.peer`: answers requests with a runner.
+The process of a `rookery.bench.child`: answers requests with a runner.
 
 A runner is a module with `start(path, threads)`, which loads the model and returns what it has to say of itself and
-an object per configuration: methods `prefill`, `decode`, perhaps `batched` (seconds) and `logits`.
+an object per configuration: methods `prefill`, `decode`, perhaps `batched` (seconds) and `logits`, or `context`.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ def main(runner: str, path: str, threads: int) -> None:
     for line in sys.stdin:
         what, configuration, *arguments = json.loads(line)
         found = getattr(configurations[configuration], what)(*arguments)
-        print(json.dumps({"logits" if what == "logits" else "seconds": found}), file=answers, flush=True)
+        answer = found if isinstance(found, dict) else {"logits" if what == "logits" else "seconds": found}
+        print(json.dumps(answer), file=answers, flush=True)
 
 
 if __name__ == "__main__":

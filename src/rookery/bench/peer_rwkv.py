@@ -43,7 +43,8 @@ class _Runner:
         state = None
         start = time.perf_counter()
         for token in tokens:
-            _, state = self.model.forward([token], state)
+            logits, state = self.model.forward([token], state)
+            logits.argmax()
         return time.perf_counter() - start
 
     def logits(self, tokens: list[int]) -> list[float]:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from rookery.cli.common import json_option, print_json
-from rookery.cli.tables import human_bytes, print_facts, print_table
 from rookery.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -18,43 +18,170 @@ if TYPE_CHECKING:
 
 __all__ = ["command"]
 
+_PARTS = {"runs", "first_token", "kernels", "context"}
+
 
 @click.command("bench")
-@click.argument("model", type=click.Path(path_type=Path))
+@click.argument("model", required=False, type=click.Path(path_type=Path))
 @click.option("--prompt-tokens", type=int, default=512, show_default=True, help="Length of the prompt that is read.")
 @click.option("--decode-tokens", type=int, default=128, show_default=True, help="Tokens generated one by one.")
 @click.option("--batch", default="1,8", show_default=True, help="Sequences that generate together, comma-separated.")
-@click.option("--threads", default="0", help="Numbers of threads to measure, comma-separated; default: all.")
+@click.option("--threads", default="1,0", show_default=True, help="Numbers of threads, comma-separated; 0 means all.")
 @click.option("--repeat", type=int, default=3, show_default=True, help="Rounds; minimum, median, maximum are shown.")
-@click.option("--profile", is_flag=True, help="Show where the time of a generated token goes, by op and by layer.")
+@click.option("--profile", is_flag=True, help="Show where a token's time goes: ops, layers, matrices, waiting.")
 @click.option("--against", type=click.Choice(["rwkv", "llama.cpp"]), help="Measure that too, on the same weights.")
+@click.option("--first-token", is_flag=True, help="Measure from process start to the first token after the prompt.")
+@click.option("--kernels", is_flag=True, help="Measure the matrix products of every weight format; needs no MODEL.")
+@click.option("--formats", help="Weight formats for --kernels, comma-separated; default: all.")
+@click.option("--context", help="Lengths of context at which to measure memory and time per token, comma-separated.")
+@click.option("--against-transformer", type=click.Path(path_type=Path), help="A GGUF file to measure beside MODEL.")
+@click.option("--plot", type=click.Path(path_type=Path), help="Draw --context: a .svg, .png or .pdf file.")
+@click.option("--markdown", is_flag=True, help="Print tables for a Markdown page.")
 @json_option
-def command(
-    model: Path,
-    prompt_tokens: int,
-    decode_tokens: int,
-    batch: str,
-    threads: str,
-    repeat: int,
-    profile: bool,
-    against: str | None,
-    as_json: bool,
-) -> None:
-    """Measure how fast MODEL loads, reads a prompt, and generates alone and in a batch, and the memory it takes.
+def command(model: Path | None, markdown: bool, as_json: bool, **options: Any) -> None:
+    """Measure how fast MODEL reads a prompt and generates alone and in a batch, what it takes, and how near the
+    machine's limits that is.
 
     The tokens are random; speed does not depend on them.  Everything is measured in rounds, so that other work on the
-    machine meets all of it alike.
+    machine meets all of it alike.  --first-token, --kernels and --context measure that instead of the speeds; with
+    --profile or --against the speeds as well.
     """
+    wish = _wish(model, options)
+    from rookery.bench.machine import machine
+    from rookery.cli.bench_tables import as_markdown
+
+    found: dict[str, Any] = {"model": str(model) if model else None, "machine": machine()}
+    show = _silent if as_json or markdown else _show
+    for part, measure in _parts(wish):
+        result = [measure()] if part == "runs" else measure()
+        heading = {} if _PARTS & found.keys() else {"machine": found["machine"]}
+        show(heading | {part: result})
+        found[part] = found.get(part, []) + result if part == "runs" else result
+    if as_json:
+        print_json(found)
+    elif markdown:
+        click.echo(as_markdown(found))
+
+
+@dataclass(frozen=True, slots=True)
+class _Wish:
+    """What is to be measured; impossible wishes were refused.  speeds: whether the usual rounds are wanted."""
+
+    model: Path | None
+    settings: Settings
+    threads: list[int]
+    speeds: bool
+    profile: bool
+    against: str | None
+    first_token: bool
+    kernels: bool
+    formats: list[str]
+    context: list[int]
+    transformer: Path | None
+    plot: Path | None
+
+
+def _wish(model: Path | None, given: dict[str, Any]) -> _Wish:
+    from rookery.bench.context import LENGTHS
+    from rookery.bench.plot import check_plot
     from rookery.bench.speed import Settings
 
-    settings = Settings(prompt_tokens, decode_tokens, _numbers("--batch", batch, 1), repeat)
-    runs = []
-    for count in _numbers("--threads", threads, 0):
-        runs.append(_run(model, count, settings, profile, against))
-        if not as_json:
-            _print(runs[-1])
-    if as_json:
-        print_json({"model": str(model), "runs": runs})
+    settings = Settings(
+        given["prompt_tokens"], given["decode_tokens"], _numbers("--batch", given["batch"], 1), given["repeat"]
+    )
+    threads = _threads(given["threads"])
+    plot, transformer = given["plot"], given["against_transformer"]
+    if given["context"]:
+        context = _numbers("--context", given["context"], 1)
+    else:
+        context = list(LENGTHS) if plot or transformer else []
+    others = given["first_token"] or given["kernels"] or bool(context)
+    speeds = bool(not others or given["profile"] or given["against"])
+    if model is None and (speeds or context or given["first_token"]):
+        raise click.UsageError("Missing argument 'MODEL'; only --kernels alone does without.")
+    if given["formats"] and not given["kernels"]:
+        raise SettingsError("--formats says what --kernels measures; give both")
+    if plot:
+        check_plot(plot)
+    formats = [name.strip() for name in (given["formats"] or "").split(",") if name.strip()]
+    more = {key: given[key] for key in ("profile", "against", "first_token", "kernels")}
+    return _Wish(
+        model, settings, threads, speeds, formats=formats, context=context, transformer=transformer, plot=plot, **more
+    )
+
+
+def _parts(wish: _Wish) -> Iterator[tuple[str, Callable[[], Any]]]:
+    """Name in the result -> measure it."""
+    if wish.speeds:
+        for count in wish.threads:
+            yield "runs", lambda threads=count: _run(wish, threads)  # type: ignore[misc]
+    if wish.first_token:
+        yield "first_token", lambda: _first_token(wish)
+    if wish.kernels:
+        yield "kernels", lambda: _kernels(wish)
+    if wish.context:
+        yield "context", lambda: _context(wish)
+
+
+def _run(wish: _Wish, threads: int) -> dict[str, Any]:
+    from rookery.bench.machine import used_by_others
+    from rookery.bench.memory import forget_peak, resident_bytes
+    from rookery.bench.peer import Peer
+    from rookery.bench.profiling import profile
+    from rookery.bench.speed import bench, load_timed, native, random_tokens, weights_of
+
+    assert wish.model is not None
+    forget_peak()
+    before = resident_bytes()
+    model, seconds = load_timed(wish.model, threads)
+    executor = native(model)
+    result: dict[str, Any] = {
+        "model": str(model),
+        "threads": executor.threads,
+        "kernels": executor.table,
+        **weights_of(model),
+        "load_s": seconds,
+        "used_by_others": [used_by_others()],
+        "memory_before": before,
+    }
+    with ExitStack() as stack:
+        peer = stack.enter_context(Peer(wish.against, model.checkpoint, executor.threads)) if wish.against else None
+        result |= bench(model, wish.settings, peer)
+    if wish.profile:
+        result["profile"] = profile(model, random_tokens(model.config.vocab, wish.settings.decode_tokens))
+    result["used_by_others"].append(used_by_others())
+    return result
+
+
+def _first_token(wish: _Wish) -> dict[str, Any]:
+    from rookery.bench.first import first_token
+
+    assert wish.model is not None
+    return first_token(wish.model, wish.settings, wish.threads)
+
+
+def _kernels(wish: _Wish) -> dict[str, Any]:
+    from rookery.bench.kernels import kernels
+
+    return kernels(wish.threads, wish.settings.repeat, wish.formats)
+
+
+def _context(wish: _Wish) -> dict[str, Any]:
+    from rookery.bench.context import contexts
+    from rookery.bench.plot import plot
+
+    assert wish.model is not None
+    found = contexts(wish.model, wish.transformer, wish.context, max(wish.threads))
+    if wish.plot:
+        plot(found, wish.plot)
+    return found
+
+
+def _threads(text: str) -> list[int]:
+    """Without those that come twice, such as all of one processor."""
+    from rookery.ops.native import default_threads
+
+    return list(dict.fromkeys(count or default_threads() for count in _numbers("--threads", text, 0)))
 
 
 def _numbers(option: str, text: str, least: int) -> list[int]:
@@ -64,103 +191,12 @@ def _numbers(option: str, text: str, least: int) -> list[int]:
     return [int(part) for part in parts]
 
 
-def _run(path: Path, threads: int, settings: Settings, profile: bool, against: str | None) -> dict[str, Any]:
-    from contextlib import ExitStack
+def _show(found: dict[str, Any]) -> None:
+    from rookery.cli.bench_tables import print_section, sections
 
-    from rookery.bench.memory import forget_peak, resident_bytes
-    from rookery.bench.peer import Peer
-    from rookery.bench.speed import bench, load_timed, random_tokens
-
-    forget_peak()
-    before = resident_bytes()
-    model, seconds = load_timed(path, threads)
-    result: dict[str, Any] = {
-        "model": str(model),
-        "threads": model.executor.threads,
-        "kernels": getattr(model.executor, "table", None),
-        "load_s": seconds,
-        "load_average": list(os.getloadavg()) if hasattr(os, "getloadavg") else None,
-        "memory_before": before,
-    }
-    with ExitStack() as stack:
-        peer = stack.enter_context(Peer(against, model.checkpoint, model.executor.threads)) if against else None
-        result |= bench(model, settings, peer)
-    if profile:
-        from rookery.bench.profiling import profile as profiled
-
-        result["profile"] = profiled(model, random_tokens(model.config.vocab, settings.decode_tokens))
-    return result
+    for section in sections(found):
+        print_section(section)
 
 
-def _print(run: dict[str, Any]) -> None:
-    memory = run["memory"]
-    token = run.get("bytes_per_token")
-    print_facts(
-        [
-            ("model", run["model"]),
-            ("threads", f"{run['threads']}, {run['kernels']} kernels"),
-            ("machine's load", f"{run['load_average'][0]:.1f} (average of a minute)" if run["load_average"] else ""),
-            ("loaded in", f"{run['load_s']:.2f} s"),
-            (
-                "resident",
-                f"{human_bytes(memory['now'])}, peak {human_bytes(memory['peak'])}" if "now" in memory else "",
-            ),
-            ("read per token", f"{human_bytes(token)}, {run['decode_bytes_per_s'] / 1e9:.1f} GB/s" if token else ""),
-            ("state", f"{human_bytes(run['state_bytes'])} per conversation, constant"),
-        ]
-    )
-    click.echo()
-    print_table(("", "minimum", "median", "maximum", "unit"), list(_rows(run)))
-    if "ratios" in run:
-        _print_peer(run)
-    if "profile" in run:
-        _print_profile(run["profile"])
-    click.echo()
-
-
-def _rows(run: dict[str, Any]) -> Iterator[tuple[str, ...]]:
-    yield _row("prefill", run["prefill"])
-    yield _row("decode", run["decode"])
-    for batch, spread in run["batched"].items():
-        yield _row(f"decode, batch {batch}", spread)
-    if "ratios" in run:
-        yield from _peer_rows(run["peer"])
-    yield _row("numpy sum", run["read_bytes_per_s"], 1e9, "GB/s")
-
-
-def _peer_rows(peer: dict[str, Any]) -> Iterator[tuple[str, ...]]:
-    spreads = {"prefill": peer["prefill"], "decode": peer["decode"]}
-    spreads |= {f"decode, batch {batch}": spread for batch, spread in peer["batched"].items()}
-    for metric, spread in spreads.items():
-        which = f" ({spread['configuration']})" if "configuration" in spread else ""
-        yield _row(f"{peer['name']} {metric}{which}", spread)
-
-
-def _row(name: str, spread: dict[str, Any], scale: float = 1, unit: str = "tokens/s") -> tuple[str, ...]:
-    return (name, *(f"{spread[key] / scale:.1f}" for key in ("min", "median", "max")), unit)
-
-
-def _print_peer(run: dict[str, Any]) -> None:
-    peer, ratios = run["peer"], run["ratios"]
-    speeds = {"prefill": ratios["prefill"], "decode": ratios["decode"]}
-    speeds |= {f"decode, batch {batch}": ratio for batch, ratio in ratios["batched"].items()}
-    threads = f"{peer['threads']} thread{'s' * (peer['threads'] != 1)}"
-    click.echo()
-    print_facts(
-        [
-            (peer["name"], f"{peer['settings']}; {threads}"),
-            *((metric, f"{ratio:.2f} times the speed of {peer['name']} (medians)") for metric, ratio in speeds.items()),
-            ("logits", f"differ by {peer['logits_difference']:.1e} of the largest"),
-        ]
-    )
-
-
-def _print_profile(found: dict[str, Any]) -> None:
-    total = sum(row["ns"] for row in found["ops"].values()) or 1
-    ops = found["ops"].items()
-    rows = [(name, row["count"], f"{row['ns'] / 1000:.1f}", f"{row['ns'] / total:.1%}") for name, row in ops]
-    click.echo()
-    print_table(("op", "count", "us per token", "share"), rows)
-    click.echo()
-    layers = [(name, f"{ns / 1000:.1f}", f"{ns / total:.1%}") for name, ns in found["layers"].items()]
-    print_table(("layer", "us per token", "share"), layers)
+def _silent(found: dict[str, Any]) -> None:
+    """A page or an object is printed at the end."""

@@ -19,7 +19,7 @@ from rookery.layout import StateLayout
 from rookery.ops.record import Program, record
 from rookery.weights import Tensor
 
-__all__ = ["NativeExecutor", "default_threads"]
+__all__ = ["NativeExecutor", "default_threads", "stateless"]
 
 MOST_THREADS = 1024
 
@@ -35,8 +35,9 @@ class NativeExecutor:
     layout, p: the state layout, and parameters with `Tensor` leaves.
     threads:   0 means `default_threads()`.  In the child of a fork the first call makes them anew.
     block_rows: rows that go through the program together; longer calls are cut, which changes no bit.
+        Best a multiple of 6 and 4, the tokens that kernels take at once.
     stage, pack: the recorder's passes.
-    The environment variable ROOKERY_CPU forces a kernel table, for tests: avx512, avx2, portable.
+    The environment variable ROOKERY_CPU forces a kernel table, for tests: avx512, avx2, neon, portable.
     """
 
     name = "native"
@@ -47,7 +48,7 @@ class NativeExecutor:
         p: Any,
         *,
         threads: int = 0,
-        block_rows: int = 128,
+        block_rows: int = 132,
         stage: bool = True,
         pack: bool = True,
         on_packed: Callable[[int, int], None] | None = None,
@@ -120,8 +121,28 @@ class NativeExecutor:
 
     @property
     def nanoseconds(self) -> list[int]:
-        """Time of each op of `program.ops` on the first thread, waiting for others included."""
+        """Time of each op of `program.ops` on the first thread, waiting for others not included."""
         return list(self._runner.nanoseconds)
+
+    @property
+    def waiting(self) -> tuple[int, int]:
+        """Nanoseconds of the first thread at the barriers between stages; and for waking and joining the others."""
+        barriers, joins = self._runner.waiting
+        return int(barriers), int(joins)
+
+    def matrix_bytes(self) -> dict[int, list[int]]:
+        """Packed bytes of each matrix that is multiplied, by its place in `program.matrices`: each thread's part."""
+        order = dict.fromkeys(op.matrix for op in self.program.ops if op.name == "linear")
+        threads = range(self.threads)
+        return {i: [int(self._runner.matrix_bytes(place, t)) for t in threads] for place, i in enumerate(order)}
+
+
+def stateless(program: Program, threads: int, block_rows: int) -> Any:
+    """A program without a state, such as one of products alone, on the native side: an object with `run`."""
+    runner = _runner(threads)
+    _transfer(program, runner, program.widths[program.result], 1)
+    runner.finish(program.widths, program.buffers, program.buffer_widths, program.result, 0, block_rows)
+    return runner
 
 
 def _runner(threads: int) -> Any:
