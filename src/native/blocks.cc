@@ -129,7 +129,8 @@ Pack pack_of(Format format) {
 
 size_t unit_bytes(Pack pack) {
   switch (pack) {
-    case Pack::Q8: return 64 + 8 * kVector;
+    case Pack::Q8:
+    case Pack::Q8Lines: return 64 + 8 * kVector;
     case Pack::Q4: return 64 + 4 * kVector;
     case Pack::Q4Min: return 128 + 4 * kVector;
     case Pack::Q5: return 64 + 5 * kVector;
@@ -192,6 +193,16 @@ bool pack_block(Format format, const uint8_t* block, uint8_t* unit, int r) {
   else
     put_simple(pack, unit, r, block, codes);
   return true;
+}
+
+bool pack_lines(const uint8_t* block, uint8_t* unit, int r) {
+  int8_t q[32];
+  float scale, min;
+  unpack_block(Format::Q8_0, block, q, &scale, &min);
+  put_half(unit, r, block);
+  const int place = r / 4 % 4 * 16 + r / 16 * 4 + r % 4;  // so that weaving leaves the rows in order
+  for (int k = 0; k < 32; ++k) unit[2 * kLineRows + k * kLineRows + place] = static_cast<uint8_t>(q[k] + 128);
+  return std::isfinite(scale);
 }
 
 }  // namespace rookery

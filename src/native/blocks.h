@@ -30,4 +30,7 @@ bool pack_head(Format format, const uint8_t* row, uint8_t* head, int r);
 // Puts one block of row `r` (0..31) into its unit, which was all zeros.  False if a scale is NaN or infinite.
 bool pack_block(Format format, const uint8_t* block, uint8_t* unit, int r);
 
+// Puts one block of Q8_0 of row `r` (0..63) into its unit of lines.  False if the scale is NaN or infinite.
+bool pack_lines(const uint8_t* block, uint8_t* unit, int r);
+
 }  // namespace rookery

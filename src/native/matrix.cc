@@ -69,6 +69,17 @@ void pack_blocks(const Shape& shape, const uint8_t* source, uint8_t* to, int g) 
   }
 }
 
+// Group g, the first or second of a pair that begins at `to`.
+void pack_half(const Shape& shape, const uint8_t* source, uint8_t* to, int g, int half) {
+  const size_t row = row_bytes(shape.format, shape.cols), unit = 2 * unit_bytes(Pack::Q8Lines);
+  if (half == 0) std::memset(to, 0, 2 * shape.group_bytes());
+  for (int r = 0; r < std::min(kGroup, shape.rows - g * kGroup); ++r) {
+    const uint8_t* line = source + (size_t(g) * kGroup + r) * row;
+    for (int b = 0; b < shape.cols / 32; ++b)
+      require_finite(pack_lines(line + size_t(b) * block_bytes(shape.format), to + b * unit, half * kGroup + r));
+  }
+}
+
 }  // namespace
 
 void pack_group(const Shape& shape, const uint8_t* source, uint8_t* to, int g) {
@@ -116,9 +127,14 @@ uint8_t* Arena::take(int thread, size_t bytes) {
 }
 
 size_t Shape::group_bytes() const {
-  const Pack pack = pack_of(format);
+  const Pack pack = this->pack();
   if (pack >= Pack::Q8) return whole_lines(head_bytes(pack) + size_t(cols / block_size(format)) * unit_bytes(pack));
   return whole_lines(size_t(cols) * kGroup * (pack == Pack::F32 ? 4 : 2));
+}
+
+size_t Shape::bytes_of(Range groups) const {
+  const size_t count = size_t(groups.end - groups.begin);
+  return (pack() == Pack::Q8Lines ? (count + 1) / 2 * 2 : count) * group_bytes();  // pairs of groups share lines
 }
 
 Range Shape::groups_of(const Ownership& own, int thread) const {
@@ -129,22 +145,27 @@ Range Shape::groups_of(const Ownership& own, int thread) const {
 Matrix::Matrix(const Shape& shape, const Ownership& own, Arena& arena) : shape_(shape) {
   for (int thread = 0; thread < own.threads; ++thread) {
     const Range groups = shape.groups_of(own, thread);
-    uint8_t* data = arena.take(thread, size_t(groups.end - groups.begin) * shape.group_bytes());
+    uint8_t* data = arena.take(thread, shape.bytes_of(groups));
     groups_.push_back(groups);
     data_.push_back(data);
-    mats_.push_back({pack_of(shape.format), shape.rows, shape.cols, groups.begin, data, shape.group_bytes()});
+    mats_.push_back({shape.pack(), shape.rows, shape.cols, groups.begin, data, shape.group_bytes()});
   }
 }
 
 void Matrix::pack(const uint8_t* source) {
   for (size_t thread = 0; thread < groups_.size(); ++thread)
     for (int g = groups_[thread].begin; g < groups_[thread].end; ++g) {
-      uint8_t* to = data_[thread] + size_t(g - groups_[thread].begin) * shape_.group_bytes();
-      pack_group(shape_, source, to, g);
+      const int place = g - groups_[thread].begin;
+      uint8_t* to = data_[thread] + size_t(place) * shape_.group_bytes();
+      if (shape_.pack() == Pack::Q8Lines)
+        pack_half(shape_, source, to - place % 2 * shape_.group_bytes(), g, place % 2);
+      else
+        pack_group(shape_, source, to, g);
     }
 }
 
 uint64_t Matrix::take(const uint8_t* packed, Threads& threads) {
+  if (shape_.pack() != pack_of(shape_.format)) throw std::logic_error("lines are packed from rows only");
   const size_t size = shape_.group_bytes();
   std::vector<uint64_t> sums(shape_.groups());
   std::atomic<bool> good{true};

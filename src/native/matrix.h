@@ -32,8 +32,11 @@ class Arena {
 struct Shape {
   Format format;
   int rows, cols;
+  bool sparse = false;  // many of its inputs are zero
 
+  Pack pack() const { return sparse && format == Format::Q8_0 ? Pack::Q8Lines : pack_of(format); }
   size_t group_bytes() const;  // of 32 packed rows
+  size_t bytes_of(Range groups) const;
   int groups() const { return (rows + kGroup - 1) / kGroup; }
   Range groups_of(const Ownership& own, int thread) const;
 };

@@ -55,7 +55,7 @@ void Program::prepare(const Kernels* kernels, Threads* threads) {
   int longest = embedding.cols;  // of the rows that are read into scratch; the logits, the widest value, never are
   for (const Op& op : ops)
     if (op.code == Code::Linear) longest = std::max(longest, widths[op.inputs[0]]);
-  const size_t scratch = std::max<size_t>(linear_scratch(block_rows), longest);
+  const size_t scratch = std::max<size_t>(linear_scratch(block_rows, longest), longest);
   for (int i = 0; i < threads->count(); ++i) scratch_.emplace_back(scratch);
 }
 
@@ -75,7 +75,7 @@ void Program::plan_runs() {
 void Program::plan_rounding() {
   rounded_.resize(buffer_widths.size());
   for (const Op& reader : ops) {
-    if (reader.code != Code::Linear || pack_of(reader.matrix->shape().format) < Pack::Q8) continue;
+    if (reader.code != Code::Linear || reader.matrix->shape().pack() < Pack::Q8) continue;
     const int id = reader.inputs[0];
     for (Op& op : ops) op.rounded |= op.out == id;
     rounded_[buffers[id]] = AlignedFloats(rounded_size(block_rows, widths[id]));

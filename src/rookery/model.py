@@ -6,7 +6,7 @@ Knows weights, executors and states; knows nothing of sampling, prompts or files
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -161,6 +161,7 @@ def load(
     executor: str = "native",
     group_norm_eps: float | None = None,
     progress: Callable[[int, int], None] | None = None,
+    sparse: str = "auto",
 ) -> Model:
     """Load a model from any supported file or directory; what it is, is decided by its content.
 
@@ -170,6 +171,8 @@ def load(
     executor:  "native", or "numpy" (float64, slow: the oracle).
     group_norm_eps: for v5 and later; 64e-5 unless a tool with another definition made the model.
     progress:  called with (matrices done, matrices in all) while loading.
+    sparse:    whether to skip zeros in the channel mix, which changes no bit: "auto" in the layers where the file says
+               that it pays (`rookery quantize` counts them), "always" or "never".  Only Q8_0 matrices can.
     """
     checkpoint = path if isinstance(path, Checkpoint) else open_checkpoint(path)
     config = _config(checkpoint, group_norm_eps)
@@ -177,7 +180,7 @@ def load(
     layout = StateLayout(config)
     mark = fingerprint(checkpoint, config)
     try:
-        runs = _executor(executor, layout, checkpoint, threads, progress)
+        runs = _executor(executor, layout, checkpoint, threads, progress, sparse)
     except (NumericError, FormatError) as error:
         raise _located(error, checkpoint.path) from None
     model = Model(
@@ -218,12 +221,15 @@ def _tokenizer(given: Tokenizer | str | Path | None, checkpoint: Checkpoint, con
     return given if isinstance(given, Tokenizer) else load_tokenizer(given)
 
 
-def _executor(name: str, layout: StateLayout, checkpoint: Checkpoint, threads: int, progress: Any) -> Executor:
+def _executor(
+    name: str, layout: StateLayout, checkpoint: Checkpoint, threads: int, progress: Any, sparse: str
+) -> Executor:
     if name == "native":
         from rookery.ops.native import NativeExecutor
 
         p = parameters(layout.config, checkpoint.tensors)
-        built = NativeExecutor(layout, p, threads=threads, on_packed=_released(checkpoint, progress))
+        skipping = _sparse_layers(sparse, checkpoint, layout.config)
+        built = NativeExecutor(layout, p, threads=threads, on_packed=_released(checkpoint, progress), sparse=skipping)
         checkpoint.release()
         return built
     if name == "numpy":
@@ -231,6 +237,15 @@ def _executor(name: str, layout: StateLayout, checkpoint: Checkpoint, threads: i
 
         return NumpyExecutor(layout, parameters(layout.config, checkpoint.tensors, np.float64))
     raise SettingsError(f"executor {name!r}: expected 'native' or 'numpy'")
+
+
+def _sparse_layers(sparse: str, checkpoint: Checkpoint, config: Config) -> Collection[int]:
+    from rookery.ops.sparsity import paying_layers
+
+    layers: dict[str, Collection[int]] = {"never": (), "always": range(config.layers)}
+    if sparse not in ("auto", *layers):
+        raise SettingsError(f"sparse={sparse!r}: expected 'auto', 'always' or 'never'")
+    return paying_layers(checkpoint.metadata) if sparse == "auto" else layers[sparse]
 
 
 def _released(checkpoint: Checkpoint, progress: Callable[[int, int], None] | None) -> Callable[[int, int], None]:

@@ -36,7 +36,7 @@ class Recording:
     def embedding(self, format: int, rows: int, cols: int, data: np.ndarray) -> None:
         self._write("embedding", [format, rows, cols], data)
 
-    def reserve(self, shapes: Sequence[tuple[int, int, int]], width: int, lanes: int) -> None:
+    def reserve(self, shapes: Sequence[tuple[int, int, int, bool]], width: int, lanes: int) -> None:
         self._write("reserve", [width, lanes, *(int(n) for shape in shapes for n in shape)])
 
     def matrix(self, place: int, data: np.ndarray) -> None:

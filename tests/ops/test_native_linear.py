@@ -199,7 +199,7 @@ def test_one_bad_row_leaves_the_others_alone(table, bad):
 def test_data_of_the_wrong_size_is_refused(table):
     def reserved(shape: tuple[int, int, int]) -> Any:
         runner = _native.Runner(table, 2)
-        runner.reserve([shape], 32, 1)
+        runner.reserve([(*shape, False)], 32, 1)
         return runner
 
     with pytest.raises(ValueError, match="wrong size"):

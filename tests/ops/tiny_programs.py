@@ -16,7 +16,7 @@ import numpy as np
 
 from rookery import _native
 from rookery.layout import Field
-from rookery.ops.native import _transfer
+from rookery.ops.native import _transfer, rectified
 from rookery.ops.numpy import NumpyOps
 from rookery.ops.record import Program, Recorder
 from rookery.weights import Tensor
@@ -90,7 +90,7 @@ def program(build: Build, x: np.ndarray | Tensor, setup: Setup, **passes: bool) 
     result = build(recorder, recorder.embed(embedding), *_fields(setup))
     recorded = recorder.finish(result[0] if isinstance(result, tuple) else result, **passes)
     runner = _native.Runner(setup.table, setup.threads)
-    _transfer(recorded, runner, recorded.widths[recorded.result], setup.lanes)
+    _transfer(recorded, runner, recorded.widths[recorded.result], setup.lanes, sparse=rectified(recorded))
     runner.finish(
         recorded.widths,
         recorded.buffers,

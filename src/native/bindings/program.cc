@@ -45,20 +45,19 @@ class Runner {
 
   void vector(Vector v) { vectors_.push_back(v); }
 
-  // Makes room for matrices, given as (format, rows, cols) in the order in which a step reads them.
-  void reserve(const std::vector<std::tuple<int, int, int>>& shapes, int width, int head_size) {
+  // Makes room for matrices, given as (format, rows, cols, whether the input is sparse) in the order in which a step
+  // reads them.
+  void reserve(const std::vector<std::tuple<int, int, int, bool>>& shapes, int width, int head_size) {
     require(!arena_, "the matrices have been reserved already");
     program_.own = {threads_.count(), width, head_size};
     std::vector<size_t> bytes(threads_.count());
     std::vector<Shape> known;
-    for (auto [format, rows, cols] : shapes) {
+    for (auto [format, rows, cols, sparse] : shapes) {
       require(rows > 0 && cols > 0, "a matrix is empty");
       bytes_of(static_cast<Format>(format), rows, cols);
-      known.push_back({static_cast<Format>(format), rows, cols});
-      for (int thread = 0; thread < threads_.count(); ++thread) {
-        Range groups = known.back().groups_of(program_.own, thread);
-        bytes[thread] += size_t(groups.end - groups.begin) * known.back().group_bytes();
-      }
+      known.push_back({static_cast<Format>(format), rows, cols, sparse});
+      for (int thread = 0; thread < threads_.count(); ++thread)
+        bytes[thread] += known.back().bytes_of(known.back().groups_of(program_.own, thread));
     }
     arena_ = std::make_unique<Arena>(bytes);
     for (const Shape& shape : known) matrices_.push_back(std::make_unique<Matrix>(shape, program_.own, *arena_));

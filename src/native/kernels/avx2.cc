@@ -48,6 +48,14 @@ inline vi lookup32(const uint8_t* table, vi codes, vi upper) {
 inline vi choose(vi sign, vi positive, vi negative) {
   return vi(_mm256_blendv_ps(__m256(positive), __m256(negative), __m256(sign)));
 }
+inline __m256i load_bytes(const uint8_t* p) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)); }
+inline void weave(const uint8_t* a, const uint8_t* b, const uint8_t* c, const uint8_t* d, vi out[4]) {
+  __m256i va = load_bytes(a), vb = load_bytes(b), vc = load_bytes(c), vd = load_bytes(d);
+  __m256i ab0 = _mm256_unpacklo_epi8(va, vb), ab1 = _mm256_unpackhi_epi8(va, vb);
+  __m256i cd0 = _mm256_unpacklo_epi8(vc, vd), cd1 = _mm256_unpackhi_epi8(vc, vd);
+  out[0] = vi(_mm256_unpacklo_epi16(ab0, cd0)), out[1] = vi(_mm256_unpackhi_epi16(ab0, cd0));
+  out[2] = vi(_mm256_unpacklo_epi16(ab1, cd1)), out[3] = vi(_mm256_unpackhi_epi16(ab1, cd1));
+}
 
 }  // namespace
 }  // namespace rookery

@@ -41,6 +41,13 @@ inline vi lookup32(const uint8_t* table, vi codes, vi upper) {
 inline vi choose(vi sign, vi positive, vi negative) {
   return vi(_mm512_mask_blend_epi32(_mm512_movepi32_mask(__m512i(sign)), __m512i(positive), __m512i(negative)));
 }
+inline void weave(const uint8_t* a, const uint8_t* b, const uint8_t* c, const uint8_t* d, vi out[4]) {
+  __m512i va = _mm512_loadu_si512(a), vb = _mm512_loadu_si512(b), vc = _mm512_loadu_si512(c), vd = _mm512_loadu_si512(d);
+  __m512i ab0 = _mm512_unpacklo_epi8(va, vb), ab1 = _mm512_unpackhi_epi8(va, vb);
+  __m512i cd0 = _mm512_unpacklo_epi8(vc, vd), cd1 = _mm512_unpackhi_epi8(vc, vd);
+  out[0] = vi(_mm512_unpacklo_epi16(ab0, cd0)), out[1] = vi(_mm512_unpackhi_epi16(ab0, cd0));
+  out[2] = vi(_mm512_unpacklo_epi16(ab1, cd1)), out[3] = vi(_mm512_unpackhi_epi16(ab1, cd1));
+}
 
 }  // namespace
 }  // namespace rookery

@@ -379,6 +379,8 @@ void linear_int(const Mat& w, const uint8_t* x, const Tokens& to, int g0, int g1
   }
 }
 
+void linear_lines(const Mat& w, const uint8_t* x, const Tokens& to, int g0, int g1, float* scratch);
+
 void linear_rounded(const Mat& w, const uint8_t* x, const Tokens& to, int g0, int g1, float* scratch) {
   switch (w.pack) {
     case Pack::Q8: return linear_int<Q8>(w, x, to, g0, g1, scratch);
@@ -392,6 +394,7 @@ void linear_rounded(const Mat& w, const uint8_t* x, const Tokens& to, int g0, in
     case Pack::Nf4: return linear_int<Nf4>(w, x, to, g0, g1, scratch);
     case Pack::C4: return linear_int<Paired<false>>(w, x, to, g0, g1, scratch);
     case Pack::C5: return linear_int<Paired<true>>(w, x, to, g0, g1, scratch);
+    case Pack::Q8Lines: return linear_lines(w, x, to, g0, g1, scratch);
     default: return linear_int<Q6>(w, x, to, g0, g1, scratch);
   }
 }

@@ -51,6 +51,7 @@ inline float total(vf v) {
 }  // namespace rookery
 
 #include "integers.inl"
+#include "sparse.inl"
 #include "ceilings.inl"
 
 namespace rookery {

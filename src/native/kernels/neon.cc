@@ -30,6 +30,13 @@ inline vi nearest(vf x) { return vi(vcvtnq_s32_f32(float32x4_t(x))); }
 inline vi dot4(vi acc, vi codes, vi x) { return vi(vdotq_s32(int32x4_t(acc), int8x16_t(codes), int8x16_t(x))); }
 // Larger ones lose 128 when their top bit is flipped.
 inline vi dot8(vi acc, vi codes, vi x) { return dot4(acc, codes ^ int(0x80808080u), x); }
+inline void weave(const uint8_t* a, const uint8_t* b, const uint8_t* c, const uint8_t* d, vi out[4]) {
+  const uint8x16x2_t ab = vzipq_u8(vld1q_u8(a), vld1q_u8(b)), cd = vzipq_u8(vld1q_u8(c), vld1q_u8(d));
+  for (int i = 0; i < 2; ++i) {
+    const uint16x8x2_t four = vzipq_u16(vreinterpretq_u16_u8(ab.val[i]), vreinterpretq_u16_u8(cd.val[i]));
+    out[2 * i] = vi(four.val[0]), out[2 * i + 1] = vi(four.val[1]);
+  }
+}
 // For each byte of codes, 0..15, the byte of a table of 16; of 32, where the top bit of the byte of upper is set.
 inline vi lookup16(const uint8_t* table, vi codes) { return vi(vqtbl1q_u8(vld1q_u8(table), uint8x16_t(codes))); }
 inline vi lookup32(const uint8_t* table, vi codes, vi upper) {

@@ -59,6 +59,12 @@ inline vi lookup32(const uint8_t* table, vi codes, vi upper) {
   return lookup16(table, codes | (upper >> 3 & 0x10101010));
 }
 inline vi choose(vi sign, vi positive, vi negative) { return sign < 0 ? negative : positive; }
+inline void weave(const uint8_t* a, const uint8_t* b, const uint8_t* c, const uint8_t* d, vi out[4]) {
+  uint8_t bytes[64];
+  for (int i = 0; i < 16; ++i)
+    bytes[4 * i] = a[i], bytes[4 * i + 1] = b[i], bytes[4 * i + 2] = c[i], bytes[4 * i + 3] = d[i];
+  __builtin_memcpy(out, bytes, sizeof bytes);
+}
 
 }  // namespace
 }  // namespace rookery

@@ -9,12 +9,14 @@
 namespace rookery {
 
 constexpr int kGroup = 32;   // output rows interleaved in a packed matrix: 2 zmm, 4 ymm, 8 xmm
+constexpr int kLineRows = 64;  // rows whose codes of one input are a line of Q8Lines
 constexpr int kPanel = 128;  // inputs unpacked at a time: 128 x 32 floats are 16 KiB, a third of a 48 KiB L1
 
-enum class Pack : int { F32, F16, BF16, Q8, Q4, Q4Min, Q5, Q5Min, Q4K, Q5K, Q6K, Int8, Nf4, C4, C5 };
+enum class Pack : int { F32, F16, BF16, Q8, Q4, Q4Min, Q5, Q5Min, Q4K, Q5K, Q6K, Int8, Nf4, C4, C5, Q8Lines };
 
 // A packed matrix, `rows` outputs by `cols` inputs.  Group g holds rows [32 g, 32 g + 32), missing rows zero:
 //   F32, F16, BF16  for each input, 32 numbers
+//   Q8Lines         two groups at a time, for inputs of which many are zero
 //   the others      units of 32 to 256 inputs, scales first; Int8, C4, C5: before the units, a float scale for every row.
 //                   docs/weight-layouts.md
 struct Mat {
@@ -38,7 +40,7 @@ enum class Binary : int { Add, Sub, Mul };
 struct Kernels {
   const char* name;
   // y[t][o] = sum_k x[t][k] w[o][k], k ascending in one chain per output, for groups [g0, g1).
-  // scratch: linear_scratch(count) floats, 64-byte aligned.
+  // scratch: linear_scratch(count, cols) floats, 64-byte aligned.
   void (*linear)(const Mat& w, const float* x, size_t ldx, const Tokens& to, int g0, int g1, float* scratch);
   // The same for integer packs: x holds the inputs of the tokens as `round` leaves them.
   void (*linear_rounded)(const Mat& w, const uint8_t* x, const Tokens& to, int g0, int g1, float* scratch);
@@ -74,7 +76,14 @@ inline size_t rounded_size(int count, int cols) {
   return static_cast<size_t>(count) * (cols / 32) * kRoundedBlock + kRoundedPadding;
 }
 
-inline size_t linear_scratch(int count) { return static_cast<size_t>(kPanel + count) * kGroup + kUnit; }
+// What products with lines need more: 64 rows of results, and which lines are read for up to four tokens.
+inline size_t lines_scratch(int count, int cols) {
+  return static_cast<size_t>(count) * kGroup + static_cast<size_t>(cols / 32) * 80;
+}
+
+inline size_t linear_scratch(int count, int cols) {
+  return static_cast<size_t>(kPanel + count) * kGroup + kUnit + lines_scratch(count, cols);
+}
 
 extern const Kernels kPortable;
 #if defined(__x86_64__)

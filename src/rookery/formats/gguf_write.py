@@ -37,7 +37,7 @@ _FILE_TYPES = {"F32": 0, "F16": 1, "BF16": 32, "Q4_0": 2, "Q4_1": 3, "Q5_0": 8, 
     "Q5_K": 17,
     "Q6_K": 18,
 }
-_KEPT = ("rookery.quality",)  # what `rookery quantize` writes down
+_KEPT = ("rookery.quality", "rookery.zeros")  # what `rookery quantize` writes down
 _PIECE = 1 << 22  # numbers converted at a time
 
 

@@ -15,13 +15,17 @@ from functools import partial
 from importlib import resources
 from pathlib import Path
 
+import numpy as np
+
 from rookery.errors import SettingsError
 from rookery.fingerprint import fingerprint
 from rookery.formats import WRITERS, Checkpoint, open_checkpoint
 from rookery.formats.saving import format_of
 from rookery.formats.sizes import count, total_bytes
 from rookery.model import load
+from rookery.ops import sparsity
 from rookery.ops.native import default_threads
+from rookery.parameters import parameters
 from rookery.quant import FORMATS
 from rookery.quantize.calibrate import second_moments
 from rookery.quantize.card import Card
@@ -38,6 +42,7 @@ Progress = Callable[[str, int, int], None]
 _GGUF_VERSIONS = ("6", "7")
 _CONTAINERS = ("gguf", "rookery", "safetensors")
 _START = 0  # token that begins a text
+_COUNTED = 256  # tokens on which zeros are counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,10 +108,10 @@ def quantize(
     with tempfile.TemporaryDirectory(prefix=".rookery-", dir=target.absolute().parent) as folder:
         draft = Path(folder) / target.name
         job.write(result, draft)
-        quality = job.measured(draft, texts.measure, texts.tokenizer)
+        quality, zeros = job.measured(draft, texts.measure, texts.tokenizer)
         written = open_checkpoint(draft)
         card = replace(job.card(written), calibrated=calibrated, measured=texts.measure.name, quality=quality)
-        job.write(_with(replace(written, path=source), card), target)
+        job.write(_with(replace(written, path=source), card, zeros), target)
     return card
 
 
@@ -157,10 +162,16 @@ class _Job:
         else:
             writer.write(checkpoint, path, None, self._report("Writing"))
 
-    def measured(self, path: Path, text: Text, tokenizer: Tokenizer | None) -> Quality:
+    def measured(self, path: Path, text: Text, tokenizer: Tokenizer | None) -> tuple[Quality, dict[str, str]]:
+        """The quality; and what the file will say of the zeros in its channel mixes."""
         source = load(self.source.path, threads=self.threads, tokenizer=tokenizer)
         model = load(path, threads=self.threads, tokenizer=source.tokenizer)
-        return compare(source, model, text.tokens(source.tokenizer), self._report("Measuring"))
+        tokens = text.tokens(source.tokenizer)
+        quality = compare(source, model, tokens, self._report("Measuring"))
+        p = parameters(model.config, model.checkpoint.tensors)
+        some = np.asarray(tokens[:_COUNTED], np.int32)
+        del source  # a third model comes
+        return quality, sparsity.metadata(sparsity.zeros(model.layout, p, some, self.threads))
 
     def _report(self, step: str) -> Callable[[int, int], None] | None:
         return partial(self._progress, step) if self._progress else None
@@ -176,5 +187,5 @@ def _container(target: Path) -> str:
     return name
 
 
-def _with(checkpoint: Checkpoint, card: Card) -> Checkpoint:
-    return replace(checkpoint, metadata=checkpoint.metadata | card.metadata())
+def _with(checkpoint: Checkpoint, card: Card, zeros: dict[str, str] | None = None) -> Checkpoint:
+    return replace(checkpoint, metadata=checkpoint.metadata | card.metadata() | (zeros or {}))

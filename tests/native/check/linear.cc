@@ -109,7 +109,7 @@ struct Bench {
     Matrix matrix(source.shape, own, arena);
     matrix.pack(source.bytes.data());
     Floats y(size_t(tokens) * ldy, kSentinel);
-    const AlignedFloats scratch(linear_scratch(tokens)), rounded(rounded_size(tokens, cols));
+    const AlignedFloats scratch(linear_scratch(tokens, cols)), rounded(rounded_size(tokens, cols));
     uint8_t* inputs = reinterpret_cast<uint8_t*>(rounded.data());
     const Tokens to{tokens, y.data(), size_t(ldy)};
     const bool integers = pack_of(source.shape.format) >= Pack::Q8;

@@ -74,12 +74,9 @@ class Model {
     program_.own = {kThreads, r.integer(0), r.integer(1)};
     std::vector<size_t> bytes(kThreads);
     std::vector<Shape> shapes;
-    for (size_t i = 2; i < r.numbers.size(); i += 3) {
-      shapes.push_back({static_cast<Format>(r.integer(i)), r.integer(i + 1), r.integer(i + 2)});
-      for (int t = 0; t < kThreads; ++t) {
-        const Range groups = shapes.back().groups_of(program_.own, t);
-        bytes[t] += size_t(groups.end - groups.begin) * shapes.back().group_bytes();
-      }
+    for (size_t i = 2; i < r.numbers.size(); i += 4) {
+      shapes.push_back({static_cast<Format>(r.integer(i)), r.integer(i + 1), r.integer(i + 2), r.integer(i + 3) != 0});
+      for (int t = 0; t < kThreads; ++t) bytes[t] += shapes.back().bytes_of(shapes.back().groups_of(program_.own, t));
     }
     arena_ = std::make_unique<Arena>(bytes);
     for (const Shape& s : shapes) matrices_.push_back(std::make_unique<Matrix>(s, program_.own, *arena_));
