@@ -8,6 +8,10 @@
 #include <fstream>
 #include <string>
 
+#if defined(__linux__)
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
 #if defined(__x86_64__)
 #include <immintrin.h>
 #endif
@@ -17,6 +21,24 @@ namespace {
 
 constexpr int kSpins = 300;       // some 6 us, about what two threads differ by in a stage
 constexpr int kIdleSpins = 3000;  // some 60 us: a worker must not take the processor from who samples
+
+// Asks the system to run this thread in short slices: a thread that has slept at a barrier then takes a processor from
+// a busy stranger at once, not when that one's slice is over.  Linux from 6.12 on heeds it, others do not mind.
+void ask_for_short_slices() {
+#if defined(__linux__) && defined(SYS_sched_getattr)
+  struct Attributes {
+    uint32_t size, policy;
+    uint64_t flags;
+    int32_t nice;
+    uint32_t priority;
+    uint64_t runtime, deadline, period;  // nanoseconds
+  } attributes{};
+  if (syscall(SYS_sched_getattr, 0, &attributes, sizeof attributes, 0) != 0 || attributes.policy != SCHED_OTHER) return;
+  attributes.size = sizeof attributes;
+  attributes.runtime = 100'000;
+  syscall(SYS_sched_setattr, 0, &attributes, 0);
+#endif
+}
 
 inline void relax() {
 #if defined(__x86_64__)
@@ -96,6 +118,8 @@ void Threads::stop() {
 void Threads::run(const std::function<void(int)>& work) {
   meeting_->work = &work;
   if (count_ > 1) {
+    static thread_local const bool asked = (ask_for_short_slices(), true);
+    (void)asked;
     meeting_->round.fetch_add(1, std::memory_order_release);
     meeting_->round.notify_all();
   }
@@ -104,6 +128,7 @@ void Threads::run(const std::function<void(int)>& work) {
 }
 
 void Threads::serve(Meeting& meeting, int i) {
+  ask_for_short_slices();
   for (unsigned seen = 0;; ++seen) {
     await_change(meeting.round, seen, kIdleSpins);
     if (meeting.stop.load()) return;
