@@ -167,11 +167,11 @@ def test_the_first_wrong_op_is_named(monkeypatch, version, victim):
     honest = native._pack
     small = random_small(version)
 
-    def corrupt(runner, place, w):
+    def corrupt(runner, place, w, sparse):
         if w.name != victim:
-            return honest(runner, place, w)
+            return honest(runner, place, w, sparse)
         x = w.numpy() * np.float32(1.01)
-        return honest(runner, place, replace(w, format="F32", load=lambda: x))
+        return honest(runner, place, replace(w, format="F32", load=lambda: x), sparse)
 
     monkeypatch.setattr(native, "_pack", corrupt)
     difference = first_difference(small.layout, small.leaves(), small.tokens(5).tolist())
