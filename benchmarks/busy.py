@@ -26,6 +26,7 @@ from rookery.bench.machine import machine
 from rookery.bench.peer import PEERS, Peer
 from rookery.bench.speed import Spread, load_timed, native, random_tokens
 from rookery.formats import open_checkpoint
+from rookery.layout import aligned_copy
 from rookery.model import Model
 from rookery.ops.native import default_threads
 
@@ -75,7 +76,7 @@ def _runs(
 
 
 def _decoded(model: Model, tokens: list[int]) -> float:
-    states, wanted = [model.initial.data.copy()], np.zeros(1, np.int32)
+    states, wanted = [aligned_copy(model.initial.data)], np.zeros(1, np.int32)
     start = perf_counter()
     for token in tokens:
         native(model).run(np.asarray([token], np.int32), [1], states, wanted)[0].argmax()

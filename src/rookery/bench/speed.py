@@ -21,6 +21,7 @@ from rookery.bench.against import Comparison
 from rookery.bench.ceilings import Ceilings, integer_operations
 from rookery.bench.memory import resident_bytes
 from rookery.errors import SettingsError, TokenError
+from rookery.layout import aligned_copy
 
 if TYPE_CHECKING:
     from rookery.bench.peer import Peer
@@ -127,33 +128,51 @@ def _actions(model: Model, settings: Settings, ceilings: Ceilings) -> Iterator[t
     """Name -> run once and return tokens per second; a ceiling stands before what it bounds."""
     prompt, steps = _tokens(model, settings)
     yield "int8", ceilings.int8
-    yield "prefill", lambda: len(prompt) / _timed(lambda: _prefill(model, prompt))
+    yield "prefill", lambda: len(prompt) / _timed(_prefill(model, prompt))
     yield "read", ceilings.read
-    yield "decode", lambda: len(steps) / _timed(lambda: _decode(model, steps))
+    yield "decode", lambda: len(steps) / _timed(_decode(model, steps))
     few = steps[: settings.batch_steps]
     for batch in settings.batches:
-        yield f"batch {batch}", lambda b=batch: b * len(few) / _timed(lambda: _decode_batch(model, few, b))  # type: ignore[misc]
+        yield f"batch {batch}", lambda b=batch: b * len(few) / _timed(_decode_batch(model, few, b))  # type: ignore[misc]
 
 
-def _prefill(model: Model, prompt: Sequence[int]) -> None:
-    end = np.asarray([len(prompt) - 1], np.int32)
-    model.executor.run(np.asarray(prompt, np.int32), [len(prompt)], [model.initial.data.copy()], end)
+# What is timed is made ready first: a server allocates its states once.
 
 
-def _decode(model: Model, steps: Sequence[int]) -> None:
+def _prefill(model: Model, prompt: Sequence[int]) -> Callable[[], None]:
+    tokens, end, states = np.asarray(prompt, np.int32), np.asarray([len(prompt) - 1], np.int32), _states(model, 1)
+
+    def run() -> None:
+        model.executor.run(tokens, [len(tokens)], states, end)
+
+    return run
+
+
+def _decode(model: Model, steps: Sequence[int]) -> Callable[[], None]:
     """One token after another, with the choice of the likeliest next one, though `steps` come next."""
-    states, lengths, wanted = [model.initial.data.copy()], [1], np.zeros(1, np.int32)
-    for token in steps:
-        model.executor.run(np.asarray([token], np.int32), lengths, states, wanted)[0].argmax()
+    states, lengths, wanted = _states(model, 1), [1], np.zeros(1, np.int32)
+
+    def run() -> None:
+        for token in steps:
+            model.executor.run(np.asarray([token], np.int32), lengths, states, wanted)[0].argmax()
+
+    return run
 
 
-def _decode_batch(model: Model, steps: Sequence[int], batch: int) -> None:
+def _decode_batch(model: Model, steps: Sequence[int], batch: int) -> Callable[[], None]:
     """`batch` sequences, one token each a call."""
-    states = [model.initial.data.copy() for _ in range(batch)]
-    lengths, wanted = [1] * batch, np.arange(batch, dtype=np.int32)
-    for at in range(len(steps)):
-        tokens = np.asarray([steps[(at + i) % len(steps)] for i in range(batch)], np.int32)
-        model.executor.run(tokens, lengths, states, wanted)
+    states, lengths, wanted = _states(model, batch), [1] * batch, np.arange(batch, dtype=np.int32)
+
+    def run() -> None:
+        for at in range(len(steps)):
+            tokens = np.asarray([steps[(at + i) % len(steps)] for i in range(batch)], np.int32)
+            model.executor.run(tokens, lengths, states, wanted)
+
+    return run
+
+
+def _states(model: Model, count: int) -> list[np.ndarray]:
+    return [aligned_copy(model.initial.data) for _ in range(count)]
 
 
 def _summary(spreads: dict[str, Spread], settings: Settings) -> dict[str, Any]:
