@@ -13,6 +13,12 @@
 namespace rookery {
 namespace {
 
+float peak_of(const float* x, int n) {
+  float peak = 0;
+  for (int i = 0; i < n; ++i) peak = std::max(peak, std::fabs(x[i]));
+  return peak;
+}
+
 // ---------------------------------------------------------------- int8
 
 constexpr float kTop = 127;
@@ -42,8 +48,7 @@ double error_of(const float* x, const float* w, int n, float scale, const int8_t
 // The scale with the least error: the largest number at 127, or a little or much beyond it, and the least-squares
 // answer for each.
 float search_int8(const float* x, const float* w, int n) {
-  float peak = 0;
-  for (int i = 0; i < n; ++i) peak = std::max(peak, std::fabs(x[i]));
+  const float peak = peak_of(x, n);
   std::vector<int8_t> codes(static_cast<size_t>(n));
   float best = 0;
   double least = INFINITY;
@@ -69,8 +74,7 @@ struct Row {
 
 Row normalised(const float* row, const float* importance, int n) {
   Row out{std::vector<float>(row, row + n), std::vector<float>(static_cast<size_t>(n)), 0};
-  float peak = 0;
-  for (float v : out.x) peak = std::max(peak, std::fabs(v));
+  const float peak = peak_of(row, n);
   if (peak > 0) std::frexp(peak, &out.power);
   for (float& v : out.x) v = std::ldexp(v, -out.power);
   weigh_columns(importance, out.x.data(), n, out.w.data());
@@ -132,12 +136,6 @@ void store_paired(const Stored* two, bool five, uint8_t* out) {
 const Codebook& tables_of(Format format) {
   static const Codebook c4(codebook(Format::C4), 16, 2), c5(codebook(Format::C5), 32, 2);
   return format == Format::C4 ? c4 : c5;
-}
-
-float peak_of(const float* x, int n) {
-  float peak = 0;
-  for (int i = 0; i < n; ++i) peak = std::max(peak, std::fabs(x[i]));
-  return peak;
 }
 
 // The best of all scales of a block, and its error: the bytes are few enough to try them.

@@ -122,21 +122,23 @@ void Program::walk(const Call& call, const Part& part, int thread) {
       if (profile && thread == 0) waited += since(start);
       stage = ops[first].stage;
     }
-    walk_run(first, last, call, part, thread);
-    for (size_t i = first; i < last; ++i)
-      if (ops[i].out == asked_) return;
+    if (walk_run(first, last, call, part, thread)) return;
   }
 }
 
-void Program::walk_run(size_t first, size_t last, const Call& call, const Part& part, int thread) {
+// Whether the run computed what the call asks for.
+bool Program::walk_run(size_t first, size_t last, const Call& call, const Part& part, int thread) {
   const int rows = rows_in(part, ops[first].out), some = last - first > 1 ? kRunRows : rows;
+  size_t end = first;
+  bool found = false;
+  while (end < last && !found) found = ops[end++].out == asked_;
   for (int row = 0; row < rows; row += some)
-    for (size_t i = first; i < last; ++i) {
+    for (size_t i = first; i < end; ++i) {
       auto start = profile && thread == 0 ? Clock::now() : Clock::time_point();
       step(ops[i], {call, part, thread, {row, std::min(row + some, rows)}});
       if (profile && thread == 0) nanoseconds[i] += since(start);
-      if (ops[i].out == asked_) break;
     }
+  return found;
 }
 
 void Program::step(const Op& op, const Task& task) {

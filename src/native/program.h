@@ -100,7 +100,7 @@ class Program {
   void plan_rounding();
   int rows_in(const Part& part, int id) const { return after_take_[id] ? part.wanted : part.end - part.begin; }
   void walk(const Call& call, const Part& part, int thread);
-  void walk_run(size_t first, size_t last, const Call& call, const Part& part, int thread);
+  bool walk_run(size_t first, size_t last, const Call& call, const Part& part, int thread);
   void step(const Op& op, const Task& task);
   void row_by_row(const Op& op, const Task& task, Range own);
   void linear(const Op& op, const Task& task, Range own);

@@ -26,7 +26,7 @@ class Measured {
     return ceilings_.touch();
   }
   double peak(double seconds) {
-    if (!(seconds > 0 && seconds <= kLongest)) throw std::invalid_argument("seconds must lie between 0 and 10");
+    require(seconds > 0 && seconds <= kLongest, "seconds must lie between 0 and 10");
     Unlocked unlocked;
     return ceilings_.peak(seconds);
   }
@@ -35,7 +35,7 @@ class Measured {
  private:
   static const Kernels* chosen(const std::string& table) {
     const Kernels* kernels = choose_kernels(table.empty() ? nullptr : table.c_str());
-    if (kernels == nullptr) throw std::invalid_argument("no such kernel table on this processor");
+    require(kernels != nullptr, "no such kernel table on this processor");
     return kernels;
   }
   Ceilings ceilings_;

@@ -20,10 +20,6 @@ namespace {
 using Bytes = nb::ndarray<const uint8_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 using Rows = nb::ndarray<const uint8_t, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
 
-void require(bool holds, const char* message) {
-  if (!holds) throw std::invalid_argument(message);
-}
-
 Shape shape_of(int id, int64_t rows, int64_t cols) {
   constexpr int64_t kMost = std::numeric_limits<int>::max() - kGroup;
   require(known_format(id), "no such weight format");

@@ -25,10 +25,6 @@ using Ints = nb::ndarray<const int32_t, nb::ndim<1>, nb::c_contig, nb::device::c
 using State = nb::ndarray<float, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 using Floats = nb::ndarray<float, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
 
-void require(bool holds, const char* message) {
-  if (!holds) throw std::invalid_argument(message);
-}
-
 size_t bytes_of(Format format, int rows, int cols) {
   require(known_format(static_cast<int>(format)), "no such weight format");
   require(cols % block_size(format) == 0, "the columns are not a whole number of blocks");
@@ -163,8 +159,7 @@ class Runner {
   size_t matrix_bytes(int index, int thread) const {
     require(thread >= 0 && thread < threads_.count(), "no such thread");
     const Shape& shape = matrices_.at(index)->shape();
-    const Range groups = shape.groups_of(program_.own, thread);
-    return (groups.end - groups.begin) * shape.group_bytes();
+    return shape.bytes_of(shape.groups_of(program_.own, thread));
   }
   int threads() const { return threads_.count(); }
   const char* table() const { return kernels_->name; }
