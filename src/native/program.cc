@@ -39,6 +39,7 @@ Code code_of(const std::string& name) {
 void Program::prepare(const Kernels* kernels, Threads* threads) {
   kernels_ = kernels;
   threads_ = threads;
+  company_.emplace(threads->count());
   nanoseconds.assign(ops.size(), 0);
   after_take_.assign(widths.size(), 0);
   for (const Op& op : ops) {
@@ -97,32 +98,56 @@ void Program::run(const Call& call) {
     part.wanted = wanted - part.first_wanted;
     out_ = call.out + size_t(part.first_wanted) * widths[asked_];
     last_ = part;
-    if (!profile) {
-      threads_->run([&](int thread) { walk(call, part, thread); });
-      continue;
-    }
-    int64_t walked = 0;
-    const auto start = Clock::now();
-    threads_->run([&](int thread) {
-      const auto begun = Clock::now();
-      walk(call, part, thread);
-      if (thread == 0) walked = since(begun);
-    });
-    joined += since(start) - walked;
+    run_block(call, part);
   }
 }
 
-void Program::walk(const Call& call, const Part& part, int thread) {
+void Program::run_block(const Call& call, const Part& part) {
+  const auto start = Clock::now();
+  if (!profile && company_->alone()) {
+    walk_alone(call, part);
+    return company_->apart(since(start));
+  }
+  int64_t walked = 0, waits = 0;
+  threads_->run([&](int thread) {
+    const auto begun = Clock::now();
+    const int64_t mine = walk(call, part, thread);
+    if (thread == 0) walked = since(begun), waits = mine;
+  });
+  const int64_t total = since(start);
+  company_->together(total, total - walked + waits);
+  if (profile) waited += waits, joined += total - walked;
+}
+
+// Returns the nanoseconds that the thread waited for others.
+int64_t Program::walk(const Call& call, const Part& part, int thread) {
   int stage = 0;
+  int64_t waits = 0;
   for (size_t run = 0; run + 1 < runs_.size(); ++run) {
     const size_t first = runs_[run], last = runs_[run + 1];
     if (ops[first].stage != stage) {
-      auto start = profile && thread == 0 ? Clock::now() : Clock::time_point();
-      threads_->barrier().wait();
-      if (profile && thread == 0) waited += since(start);
+      waits += meet();
       stage = ops[first].stage;
     }
-    if (walk_run(first, last, call, part, thread)) return;
+    if (walk_run(first, last, call, part, thread)) break;
+  }
+  return waits;
+}
+
+int64_t Program::meet() {
+  if (threads_->count() == 1) return 0;
+  const auto start = Clock::now();
+  threads_->barrier().wait();
+  return since(start);
+}
+
+// The parts of all threads, one after another; ops of a run read nothing that others write in it.
+void Program::walk_alone(const Call& call, const Part& part) {
+  for (size_t run = 0; run + 1 < runs_.size(); ++run) {
+    bool found = false;
+    for (int thread = 0; thread < threads_->count(); ++thread)
+      found = walk_run(runs_[run], runs_[run + 1], call, part, thread);
+    if (found) return;
   }
 }
 

@@ -4,10 +4,12 @@
 // of values that an earlier stage finished; the recorder has put a stage boundary wherever that is needed.
 #pragma once
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "aligned.h"
+#include "company.h"
 #include "matrix.h"
 #include "ownership.h"
 #include "threads.h"
@@ -99,7 +101,10 @@ class Program {
   void plan_runs();
   void plan_rounding();
   int rows_in(const Part& part, int id) const { return after_take_[id] ? part.wanted : part.end - part.begin; }
-  void walk(const Call& call, const Part& part, int thread);
+  void run_block(const Call& call, const Part& part);
+  int64_t walk(const Call& call, const Part& part, int thread);
+  void walk_alone(const Call& call, const Part& part);
+  int64_t meet();
   bool walk_run(size_t first, size_t last, const Call& call, const Part& part, int thread);
   void step(const Op& op, const Task& task);
   void row_by_row(const Op& op, const Task& task, Range own);
@@ -113,6 +118,7 @@ class Program {
 
   const Kernels* kernels_ = nullptr;
   Threads* threads_ = nullptr;
+  std::optional<Company> company_;
   std::vector<AlignedFloats> buffers_of_;
   std::vector<AlignedFloats> rounded_;  // per buffer: what it holds rounded for integer matrices, where they read it
   std::vector<size_t> runs_;                 // the first op of each run: ops of a stage that go through together, row by row

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -61,6 +62,16 @@ if (child := os.fork()) == 0:
 sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 """
 
+ONE_PROCESSOR = """
+one = loaded(1)
+os.sched_setaffinity(0, [min(os.sched_getaffinity(0))])
+together, state, same = loaded(4), None, None
+for token in [5, 9, 2] * 200:  # long enough for threads to find that they are in each other's way
+    logits, state = together.forward([token], state)
+    other, same = one.forward([token], same)
+    assert np.array_equal(logits, other)
+"""
+
 LEAVE = """
 model = loaded(THREADS)
 def work():
@@ -81,6 +92,12 @@ def run(script: str) -> subprocess.CompletedProcess[str]:
 @pytest.mark.parametrize("script", [FORK, FORKED_AND_DROPPED, ENGINE], ids=["at work", "dropped", "engine"])
 def test_a_fork_goes_on(script: str) -> None:
     done = run(script)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="Linux alone can take processors from a process")
+def test_threads_that_share_a_processor_change_no_bit() -> None:
+    done = run(ONE_PROCESSOR)
     assert (done.returncode, done.stderr) == (0, "")
 
 

@@ -16,6 +16,7 @@ import numpy as np
 from rookery import _native
 from rookery.errors import FormatError, NumericError, SettingsError
 from rookery.layout import StateLayout
+from rookery.ops.narrow import narrowed
 from rookery.ops.record import Program, record
 from rookery.weights import Tensor
 
@@ -58,6 +59,7 @@ class NativeExecutor:
     ) -> None:
         self.layout = layout
         self.program = record(layout, p, stage=stage, pack=pack)
+        self.program.matrices[:] = map(narrowed, self.program.matrices)
         self._runner = _runner(threads)
         config, program = layout.config, self.program
         lanes = 1 if config.version == "4" else config.head_size  # RWKV-4's channels are independent

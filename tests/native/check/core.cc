@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "check.h"
+#include "company.h"
 #include "encode.h"
 #include "sampler.h"
 #include "threads.h"
@@ -102,6 +103,23 @@ void threads() {
   expect(wrong == std::vector<int>(4), "threads meet");
 }
 
+// Alone after a trial in which waiting took longer than the others' work would have; then company again.
+void company() {
+  const int64_t ms = 1'000'000;
+  Company two(2), four(4);
+  two.together(30 * ms, 14 * ms);
+  expect(!two.alone(), "two threads that wait for less than they work stay together");
+  two.together(10 * ms, 9 * ms);
+  expect(!two.alone(), "a short trial decides nothing");
+  two.together(12 * ms, 6 * ms);
+  four.together(30 * ms, 22 * ms);
+  expect(two.alone() && !four.alone(), "who waits longer than the others' work takes does it alone");
+  two.apart(199 * ms);
+  expect(two.alone(), "not for a moment");
+  two.apart(2 * ms);
+  expect(!two.alone(), "not for ever");
+}
+
 }  // namespace
 
 void core() {
@@ -110,6 +128,7 @@ void core() {
   sampler();
   vocabulary();
   threads();
+  company();
 }
 
 }  // namespace check
