@@ -7,7 +7,8 @@ From named tensors to the `p` that definitions read.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
@@ -18,7 +19,7 @@ from rookery.config import Config
 from rookery.errors import NumericError
 from rookery.weights import Tensor
 
-__all__ = ["parameters"]
+__all__ = ["parameters", "tree"]
 
 # One number per lane, or per head and then repeated over its lanes: flattened to (C,).
 _LANES = ("time_decay", "time_first", "time_faaaa", "r_k")
@@ -33,38 +34,54 @@ def parameters(config: Config, tensors: Mapping[str, Tensor], dtype: Any = None)
 
     Raises NumericError, naming the tensor, where a vector holds NaN or infinity.
     """
+
+    def leaf(name: str, tensor: Tensor, repeats: int) -> Any:
+        if repeats:
+            return np.repeat(_vector(name, tensor, dtype or np.float32), repeats)
+        return replace(tensor, name=name) if dtype is None else tensor.numpy().astype(dtype)
+
+    return tree(config, tensors, leaf)
+
+
+def tree(config: Config, tensors: Mapping[str, Any], leaf: Callable[[str, Any, int], Any]) -> SimpleNamespace:
+    """The tree of parameters under the names that definitions use.
+
+    tensors: by official name; anything with a `shape`.
+    leaf:    makes a leaf of (name, tensor, repeats): a matrix where `repeats` is 0, else a vector each of whose
+             numbers stands for that many channels.
+    """
     root: dict[str, Any] = {}
     for name, tensor in tensors.items():
         *path, last = name.removesuffix(".weight").split(".") if _collapses(name, tensors) else name.split(".")
         node = root
         for part in path:
             node = node.setdefault(part, {})
-        if _is_vector(last, tensor):
-            node[last] = _vector(config, name, tensor, dtype or np.float32)
-        else:
-            node[last] = replace(tensor, name=name) if dtype is None else tensor.numpy().astype(dtype)
+        node[last] = leaf(name, tensor, _repeats(config, last, tuple(tensor.shape)))
     blocks = root["blocks"]
     for block in blocks.values():
         block["att"] |= {"heads": config.heads, "eps": config.group_norm_eps}
     root["blocks"] = [blocks[str(i)] for i in range(config.layers)]
-    tree: SimpleNamespace = _namespace(root)
-    return tree
+    found: SimpleNamespace = _namespace(root)
+    return found
 
 
-def _collapses(name: str, tensors: Mapping[str, Tensor]) -> bool:
+def _collapses(name: str, tensors: Mapping[str, Any]) -> bool:
     """Whether `x.weight` is simply `x`: it is, unless there is also `x.bias`."""
     return name.endswith(".weight") and name.removesuffix("weight") + "bias" not in tensors
 
 
-def _is_vector(last: str, tensor: Tensor) -> bool:
-    return last in _LANES or len(tensor.shape) == 1
+def _repeats(config: Config, last: str, shape: tuple[int, ...]) -> int:
+    """How many channels a number of a vector stands for; 0 for matrices."""
+    if last not in _LANES and len(shape) != 1:
+        return 0
+    return config.head_size if math.prod(shape) == config.heads != config.width else 1
 
 
-def _vector(config: Config, name: str, tensor: Tensor, dtype: Any) -> np.ndarray:
+def _vector(name: str, tensor: Tensor, dtype: Any) -> np.ndarray:
     flat = tensor.numpy().reshape(-1).astype(dtype)
     if not np.isfinite(flat).all():
         raise NumericError.in_tensor(name)
-    return np.repeat(flat, config.head_size) if flat.size == config.heads != config.width else flat
+    return flat
 
 
 def _namespace(node: Any) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["forward", "head", "hidden"]
+__all__ = ["block", "forward", "head", "hidden"]
 
 
 def forward(o: Any, definition: Any, p: Any, states: Any) -> Any:
@@ -26,7 +26,12 @@ def hidden(o: Any, definition: Any, p: Any, states: Any) -> Any:
     x = o.layer_norm(o.embed(p.emb), p.blocks[0].ln0)
     v_first = None
     for b, s in zip(p.blocks, states, strict=True):
-        y, v_first = definition.time_mix(o, b.att, o.layer_norm(x, b.ln1), s, v_first)
-        x = x + y
-        x = x + definition.channel_mix(o, b.ffn, o.layer_norm(x, b.ln2), s)
+        x, v_first = block(o, definition, b, x, s, v_first)
     return o.layer_norm(o.take(x), p.ln_out)
+
+
+def block(o: Any, definition: Any, b: Any, x: Any, s: Any, v_first: Any) -> tuple[Any, Any]:
+    """One block, with its parameters and state; x: (rows, width)."""
+    y, v_first = definition.time_mix(o, b.att, o.layer_norm(x, b.ln1), s, v_first)
+    x = x + y
+    return x + definition.channel_mix(o, b.ffn, o.layer_norm(x, b.ln2), s), v_first
