@@ -14,7 +14,8 @@ import torch
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
-from rookery.config import Config
+from rookery.config import Config, optional
+from rookery.formats.check import checked
 from rookery.formats.checkpoint import Checkpoint
 from rookery.layout import EMPTY_EXPONENT, StateLayout
 from rookery.models import definition
@@ -60,7 +61,7 @@ class Block(Node):
 class TrainedModel(Node):
     """A model whose forward is its definition on torch tensors.
 
-    config, tensors: of a checkpoint (`open_checkpoint`, `initialise`); parameters are float32, of official shapes.
+    config, tensors: of a checkpoint (`open_checkpoint`, `initialise`); parameters are float32, of canonical shapes.
     half:      torch.bfloat16 multiplies matrices in it; parameters, states and all else stay float32.
     recompute: keep only what enters each block and compute its inside again on the way back.
     """
@@ -78,13 +79,15 @@ class TrainedModel(Node):
         self.config, self.layout, self.half, self.recompute = config, StateLayout(config), half, recompute
         for name, tensor in tensors.items():
             numbers = np.array(tensor.numpy(), np.float32)  # a copy: the file stays as it is
-            self.put(name.split("."), nn.Parameter(torch.from_numpy(numbers).to(dtype)))
+            used = not optional(name)
+            self.put(name.split("."), nn.Parameter(torch.from_numpy(numbers).to(dtype), requires_grad=used))
 
     @classmethod
     def of(cls, source: Checkpoint, **settings: Any) -> TrainedModel:
-        """From a checkpoint."""
-        assert source.config is not None
-        return cls(source.config, source.tensors, **settings)
+        """From a checkpoint, opened or new."""
+        whole = checked(source)
+        assert whole.config is not None
+        return cls(whole.config, whole.tensors, **settings)
 
     def fresh(self, segments: int) -> list[State]:
         """States before any token, one triple of (segments, ...) per block."""
