@@ -1,5 +1,9 @@
 """`rookery quantize`, and `rookery show` on what it wrote."""
 
+import signal
+import subprocess
+import sys
+
 import pytest
 
 
@@ -70,3 +74,40 @@ def test_a_model_without_a_vocabulary_takes_one(rookery, small, text, tmp_path):
         for i, more in enumerate(((), ("--tokenizer", words)))
     ]
     assert found[0] != found[1]
+
+
+# Quantises, and sends itself a signal when the file is to be measured.
+SIGNALLED = """
+import os, signal, sys
+import rookery.quantize.writing as writing
+from rookery.cli import main
+number = int(sys.argv.pop())
+writing._Job.measured = lambda *_: os.kill(os.getpid(), number) or sys.exit(7)
+main()
+"""
+
+
+def signalled(source, target, number, first=""):
+    code = [sys.executable, "-c", first + SIGNALLED, "quantize", str(source), str(target), str(int(number))]
+    return subprocess.run(code, capture_output=True, text=True)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_leaves_no_draft(small, tmp_path, number):
+    found = signalled(small, tmp_path / "out.rookery", number)
+    assert (found.returncode, found.stderr) == (128 + number, "")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_signal_that_is_ignored_stays_so(small, tmp_path):
+    ignore = "import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN)"
+    assert signalled(small, tmp_path / "out.rookery", signal.SIGHUP, ignore).returncode == 7
+
+
+@pytest.mark.parametrize("command", ["quantize", "convert"])
+def test_a_file_of_the_source_is_not_replaced(rookery, small, tmp_path, command):
+    assert rookery("convert", small, tmp_path / "hf").code == 0
+    weights = tmp_path / "hf" / "model.safetensors"
+    before = weights.read_bytes()
+    rookery(command, tmp_path / "hf", weights, "--force").failed("a part of the model", "another place")
+    assert weights.read_bytes() == before
