@@ -2,6 +2,7 @@
 
 import errno
 import json
+import math
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +15,7 @@ import rookery
 from rookery.config import VERSIONS
 from rookery.errors import NumericError, SettingsError, TokenError
 from rookery.formats import open_checkpoint, save_checkpoint
-from rookery.quantize import Text, Texts, card_in, compare, plan, quantize, quantized, recipe
+from rookery.quantize import Card, Quality, Text, Texts, card_in, compare, plan, quantize, quantized, recipe
 from rookery.tokenizer import WorldTokenizer
 
 SMALL = {"width": 64, "ffn": 96, "head_size": 16, "vocab": 256}
@@ -227,3 +228,35 @@ def test_llama_cpp_computes_the_same_from_the_file(tmp_path, goose, name):
     peer.close()
     # It rounds activations to 8 bits as we do, but per 256 where the weights are in such blocks.
     assert np.sqrt(np.mean((got - want) ** 2)) < 0.05 * want.std()
+
+
+@pytest.mark.parametrize("name", ["q8_0", "q4_0", "q5_1", "q6_k", "q4_k", "nf4"])
+@pytest.mark.parametrize("calibrate", [False, True])
+def test_numbers_beyond_the_scales_are_an_error_not_smaller_numbers(goose, name, calibrate):
+    checkpoint = open_checkpoint(goose)
+    key = "blocks.1.att.key.weight"
+    x = checkpoint.tensors[key].numpy().copy()
+    x[3, 5] = -1e30
+    tensors = checkpoint.tensors | {key: replace(checkpoint.tensors[key], load=lambda: x)}
+    moments = {key: [np.eye(256, dtype=np.float32)]} if calibrate else None
+    written = quantized(replace(checkpoint, tensors=tensors), recipe(name), moments)
+    with pytest.raises(NumericError, match=r"'blocks\.1\.att\.key\.weight': it holds numbers beyond the range of"):
+        written.tensors[key].load()
+
+
+@pytest.mark.parametrize("name", ["int8", "c4", "c5"])
+def test_formats_with_float_scales_hold_large_numbers(goose, name):
+    checkpoint = open_checkpoint(goose)
+    key = "blocks.1.att.key.weight"
+    x = checkpoint.tensors[key].numpy().copy()
+    x[3, 5] = -1e30
+    tensors = checkpoint.tensors | {key: replace(checkpoint.tensors[key], load=lambda: x)}
+    found = quantized(replace(checkpoint, tensors=tensors), recipe(name)).tensors[key].numpy()
+    np.testing.assert_allclose(found[3, 5], -1e30, rtol=0.1)
+
+
+def test_a_perplexity_beyond_all_numbers_is_null_in_the_file(goose):
+    card = Card("q8_0", "0" * 32, 1, 8.5, 32.0, quality=Quality(1, 1.0, 1.0, math.inf, math.inf, 1.0))
+    values = json.loads(card.metadata()["rookery.quality"], parse_constant=lambda word: pytest.fail(word))
+    assert values["perplexity"] is values["source_perplexity"] is None
+    assert values["kl_mean"] == 1.0

@@ -62,7 +62,9 @@ def _number(form: str) -> Callable[[Any, dict[str, Any]], str]:
 
 
 def _beside(value: Any, card: dict[str, Any]) -> str:
-    return f"{_number('{:.4f}')(value, card)} (source {_number('{:.4f}')(card.get('source_perplexity'), card)})"
+    source = card.get("source_perplexity")
+    beside = "" if source is None else f" (source {_number('{:.4f}')(source, card)})"
+    return _number("{:.4f}")(value, card) + beside
 
 
 def _measured(value: Any, card: dict[str, Any]) -> str:

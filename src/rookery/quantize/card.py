@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from math import isinf
 from typing import Any
 
 from rookery.quantize.quality import Quality
@@ -43,8 +44,9 @@ class Card:
         return flat | (flat.pop("quality") or {})
 
     def metadata(self) -> dict[str, str]:
-        """What goes into a file."""
-        return {KEY: json.dumps(self.values(), ensure_ascii=False)}
+        """What goes into a file; a perplexity beyond all numbers is null there, since JSON has no infinity."""
+        endless = {key: None for key, value in self.values().items() if isinstance(value, float) and isinf(value)}
+        return {KEY: json.dumps(self.values() | endless, ensure_ascii=False, allow_nan=False)}
 
 
 def card_in(metadata: Mapping[str, Any]) -> dict[str, Any] | None:
