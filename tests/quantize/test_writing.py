@@ -94,7 +94,9 @@ def test_a_calibrated_file_differs_from_a_plain_one_of_the_same_size(tmp_path, g
     assert (plain.tensors[key].load() != calibrated.tensors[key].load()).any()
 
 
-@pytest.mark.parametrize("bad", ["[1]", "{", '{"a": [1]}', "[" * 100_000, "x" * 100_000])
+@pytest.mark.parametrize(
+    "bad", ["[1]", "{", '{"a": [1]}', '{"kl_mean": 1%s}' % ("0" * 400), "[" * 100_000, "x" * 100_000]
+)
 def test_a_damaged_card_is_no_card(bad):
     assert card_in({"rookery.quality": bad}) is None
     assert card_in({}) is None

@@ -16,6 +16,7 @@ __all__ = ["KEY", "Card", "card_in"]
 
 KEY = "rookery.quality"
 _MAX = 1 << 16  # characters of a card worth parsing
+_MOST = 1 << 63
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +59,9 @@ def card_in(metadata: Mapping[str, Any]) -> dict[str, Any] | None:
         found = json.loads(text)
     except (ValueError, RecursionError):
         return None
-    plain = (str, int, float, type(None))
-    whole = isinstance(found, dict) and all(isinstance(value, plain) for value in found.values())
-    return found if whole else None
+    return found if isinstance(found, dict) and all(map(_plain, found.values())) else None
+
+
+def _plain(value: Any) -> bool:
+    """Whether it may be the value of a card; integers that no float can stand for are nobody's."""
+    return value is None or isinstance(value, str | float) or (isinstance(value, int) and abs(value) < _MOST)
