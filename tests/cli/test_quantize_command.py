@@ -6,6 +6,8 @@ import sys
 
 import pytest
 
+from rookery.cli.quantize import _beginning
+
 
 @pytest.fixture
 def text(tmp_path):
@@ -111,3 +113,23 @@ def test_a_file_of_the_source_is_not_replaced(rookery, small, tmp_path, command)
     before = weights.read_bytes()
     rookery(command, tmp_path / "hf", weights, "--force").failed("a part of the model", "another place")
     assert weights.read_bytes() == before
+
+
+def test_a_text_is_read_as_far_as_it_is_wanted(rookery, small, tmp_path):
+    """The rest is no valid text, nor are the bytes of the character that is cut."""
+    short, long = tmp_path / "short.txt", tmp_path / "long.txt"
+    short.write_bytes("é".encode() * 700)
+    long.write_bytes("é".encode() * 700 + b"\xff" * (1 << 20))
+    found = [
+        rookery("quantize", small, tmp_path / f"{path.name}.rookery", "--text", path, "--tokens", 5, "--json").json
+        for path in (short, long)
+    ]
+    assert found[0]["tokens"] == found[1]["tokens"] == 5
+    assert found[0]["kl_mean"] == found[1]["kl_mean"]
+
+
+@pytest.mark.parametrize("nbytes", range(1, 9))
+def test_no_character_is_cut_in_two(tmp_path, nbytes):
+    path = tmp_path / "text.txt"
+    path.write_bytes("aé\u6771\U0001d11e".encode())
+    assert "aé\u6771\U0001d11e".startswith(_beginning(path, nbytes).decode())
