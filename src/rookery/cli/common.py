@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -91,5 +92,13 @@ def progress(what: str) -> Iterator[Callable[[int, int], None]]:
 
 
 def print_json(value: Any) -> None:
-    """One JSON object on stdout."""
-    click.echo(printable_json(json.dumps(value, ensure_ascii=False, indent=2)))
+    """One JSON object on stdout.  NaN and infinity, which JSON has no words for, are null."""
+    click.echo(printable_json(json.dumps(_worded(value), ensure_ascii=False, indent=2, allow_nan=False)))
+
+
+def _worded(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _worded(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_worded(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -61,11 +61,13 @@ def command(
 
 
 def check_target(source: Path, target: Path, force: bool) -> None:
-    """SettingsError when TARGET is the source, or exists and is not to be replaced."""
+    """SettingsError when TARGET is the source or a file of it, or exists and is not to be replaced."""
     if not target.exists():
         return
     if source.exists() and os.path.samefile(source, target):
         raise SettingsError(f"{target}: this is the model to convert; write to another place")
+    if source.is_dir() and target.is_file() and os.path.samefile(source, target.resolve().parent):
+        raise SettingsError(f"{target}: this is a part of the model to convert; write to another place")
     if not force and not (target.is_dir() and not any(target.iterdir())):
         raise SettingsError(f"{target}: already exists; choose another name, or replace it with --force")
 

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 __all__ = ["command", "quality_facts"]
 
+_TOKEN_BYTES = 256  # of a text that are read for each token wanted: twice the longest of the World vocabulary
+
 
 @click.command("quantize")
 @click.argument("source", type=click.Path(path_type=Path))
@@ -62,7 +64,9 @@ def _number(form: str) -> Callable[[Any, dict[str, Any]], str]:
 
 
 def _beside(value: Any, card: dict[str, Any]) -> str:
-    return f"{_number('{:.4f}')(value, card)} (source {_number('{:.4f}')(card.get('source_perplexity'), card)})"
+    source = card.get("source_perplexity")
+    beside = "" if source is None else f" (source {_number('{:.4f}')(source, card)})"
+    return _number("{:.4f}")(value, card) + beside
 
 
 def _measured(value: Any, card: dict[str, Any]) -> str:
@@ -103,7 +107,17 @@ def _texts(options: dict[str, Any]) -> Texts:
 def _text(path: Path | None, limit: int) -> Text | None:
     from rookery.quantize import Text
 
-    return None if path is None else Text(path.read_bytes(), path.name, limit)
+    return None if path is None else Text(_beginning(path, limit * _TOKEN_BYTES), path.name, limit)
+
+
+def _beginning(path: Path, nbytes: int) -> bytes:
+    """So much of a text, however long it is, without a character that is cut in two."""
+    with path.open("rb") as file:
+        found = file.read(nbytes)
+    if len(found) < nbytes:
+        return found
+    last = next((i for i in range(1, min(5, nbytes)) if found[-i] & 0xC0 != 0x80), 1)  # where its last character begins
+    return found[:-last]
 
 
 class _Steps:
