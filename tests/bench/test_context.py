@@ -69,6 +69,16 @@ def test_draws(tmp_path, suffix):
     assert path.read_bytes().startswith(magic)
 
 
+def test_flat_lines_have_room_above(tmp_path):
+    pytest.importorskip("matplotlib")
+    from matplotlib.figure import Figure
+
+    axes = Figure().subplots()
+    points = [{"resident_bytes": 100}, {"resident_bytes": 100}]
+    plotting._panel(axes, {"lengths": [1, 2], "programs": {"rookery": {"points": points}}}, "resident_bytes", 1, "")
+    assert axes.get_ylim()[1] >= 105
+
+
 def test_what_can_be_said_before_measuring(tmp_path, monkeypatch):
     monkeypatch.setattr(plotting.importlib.util, "find_spec", lambda _: object())
     with pytest.raises(SettingsError, match=r"\.svg"):

@@ -132,6 +132,8 @@ def test_refuses_in_one_sentence(rookery, small, garbage, tmp_path):
     rookery("bench", small, "--context", "9,2").failed("--context", "ascending")
     rookery("bench", small, "--formats", "Q8_0").failed("--formats", "--kernels")
     rookery("bench", "--kernels", "--formats", "Q9").failed("Q9")
+    rookery("bench", "--kernels", "--formats", "").failed("format ''")
+    rookery("bench", small, "--json", "--markdown").failed("--json", "--markdown")
     rookery("bench", garbage, "--first-token", "--threads", 1).failed("garbage.pth")
     rookery("bench", garbage, "--context", "5", "--threads", 1).failed("garbage.pth")
 

@@ -46,6 +46,8 @@ def command(model: Path | None, markdown: bool, as_json: bool, **options: Any) -
     machine meets all of it alike.  --first-token, --kernels and --context measure that instead of the speeds; with
     --profile or --against the speeds as well.
     """
+    if as_json and markdown:
+        raise SettingsError("--json and --markdown exclude one another; choose one")
     wish = _wish(model, options)
     from rookery.bench.machine import machine
     from rookery.cli.bench_tables import as_markdown
@@ -99,11 +101,11 @@ def _wish(model: Path | None, given: dict[str, Any]) -> _Wish:
     speeds = bool(not others or given["profile"] or given["against"])
     if model is None and (speeds or context or given["first_token"]):
         raise click.UsageError("Missing argument 'MODEL'; only --kernels alone does without.")
-    if given["formats"] and not given["kernels"]:
+    if given["formats"] is not None and not given["kernels"]:
         raise SettingsError("--formats says what --kernels measures; give both")
     if plot:
         check_plot(plot)
-    formats = [name.strip() for name in (given["formats"] or "").split(",") if name.strip()]
+    formats = [name.strip() for name in given["formats"].split(",")] if given["formats"] is not None else []
     more = {key: given[key] for key in ("profile", "against", "first_token", "kernels")}
     return _Wish(
         model, settings, threads, speeds, formats=formats, context=context, transformer=transformer, plot=plot, **more

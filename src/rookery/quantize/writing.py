@@ -133,7 +133,7 @@ class _Job:
             )
         own = [format for format in self.recipe.formats if not FORMATS[format].in_gguf]
         if self.container == "gguf" and own:
-            raise SettingsError(f"{target}: GGUF has no type for {own[0]}; write a .safetensors file instead")
+            raise SettingsError(f"{target}: GGUF has no type for {own[0]}; write a .rookery or .safetensors file")
 
     def encoded(self, texts: Texts) -> Checkpoint:
         """The source in the recipe's formats, with the vocabulary it needs; calibrated with a text."""
