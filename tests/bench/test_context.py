@@ -51,6 +51,15 @@ def test_a_transformer_that_is_not_there(model, tmp_path, monkeypatch):
         contexts(model, tmp_path / "absent.gguf", [16], 1)
 
 
+def test_a_transformer_that_is_none(model, tmp_path, monkeypatch):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: object())
+    (tmp_path / "text").write_bytes(b"no model at all")
+    with pytest.raises(SettingsError, match="not a GGUF file"):
+        contexts(model, tmp_path / "text", [16], 1)
+    with pytest.raises(SettingsError, match="RWKV-7, not a transformer"):
+        contexts(model, model, [16], 1)
+
+
 FOUND = {
     "lengths": [512, 2048],
     "programs": {

@@ -63,7 +63,7 @@ def save_checkpoint(
     path = Path(path)
     name = format_of(path, format)
     if dtype is not None and dtype not in dtypes(name):
-        instead = "; rookery quantize writes others" if dtype in FORMATS else ""
+        instead = "; rookery quantize writes it as .gguf, .rookery or .safetensors" if dtype in FORMATS else ""
         raise SettingsError(f"{dtype!r} cannot be written as {name}; known: {', '.join(dtypes(name))}{instead}")
     check_target(path, directory=name == "hf")
     writer = cast(Writer, importlib.import_module(WRITERS[name]))
