@@ -45,6 +45,11 @@ def test_the_card_in_words(rookery, small, tmp_path, command):
         assert line in out
 
 
+def test_one_token_is_not_1_tokens(rookery, small, tmp_path):
+    out = rookery("quantize", small, tmp_path / "out.rookery", "--recipe", "q8_0", "--tokens", 1).out
+    assert "measured on      the sample, 1 token\n" in out
+
+
 def test_calibrated_without_measuring(rookery, small, text, tmp_path):
     target = tmp_path / "out.safetensors"
     run = rookery("quantize", small, target, "--calibrate", text, "--calibrate-tokens", 40, "--no-measure")
@@ -60,6 +65,8 @@ def test_bad_calls_are_sentences(rookery, small, garbage, text, tmp_path):
     rookery("quantize", small, target, "--tokens", 0).failed("--tokens")
     rookery("quantize", small, target, "--no-measure", "--text", text).failed("--no-measure")
     rookery("quantize", small, target, "--text", tmp_path / "absent").failed("absent")
+    rookery("quantize", small, target, "--calibrate", tmp_path / "absent").failed("absent", "cannot be read")
+    rookery("quantize", small, target, "--recipe", "c4").failed("C4", ".rookery or .safetensors")
     rookery("quantize", garbage, target).failed("garbage.pth")
     assert not target.exists()
     target.write_bytes(b"x")

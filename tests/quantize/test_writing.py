@@ -126,7 +126,7 @@ def test_gguf_has_no_place_for_older_versions(tmp_path):
 @pytest.mark.parametrize(("name", "format"), [("int8", "INT8"), ("nf4", "NF4"), ("c4", "C4")])
 def test_gguf_has_no_place_for_formats_of_ours(tmp_path, name, format):
     source = saved(tmp_path, "7")
-    with pytest.raises(SettingsError, match=rf"no type for {format}; write a \.safetensors file"):
+    with pytest.raises(SettingsError, match=rf"no type for {format}; write a \.rookery or \.safetensors file"):
         quantize(source, tmp_path / "out.gguf", name)
     quantize(source, tmp_path / "out.safetensors", name)
     written = open_checkpoint(tmp_path / "out.safetensors")

@@ -47,6 +47,8 @@ def command(model: Path | None, markdown: bool, as_json: bool, **options: Any) -
     machine meets all of it alike.  --first-token, --kernels and --context measure that instead of the speeds; with
     --profile or --against the speeds as well.
     """
+    if as_json and markdown:
+        raise SettingsError("--json and --markdown exclude one another; choose one")
     wish = _wish(model, options)
     from rookery.bench.machine import machine
     from rookery.cli.bench_tables import as_markdown

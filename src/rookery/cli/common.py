@@ -7,16 +7,18 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from rookery.cli.printable import printable_json
+from rookery.errors import SettingsError
 
 if TYPE_CHECKING:
     from rookery.model import Model
 
-__all__ = ["json_option", "load_model", "model_options", "print_json", "progress"]
+__all__ = ["json_option", "load_model", "model_options", "print_json", "progress", "unreadable"]
 
 SHOW_AFTER_S = 2.0  # a bar that would be gone at once only flickers
 
@@ -56,6 +58,11 @@ def load_model(
             group_norm_eps=group_norm_eps,
             progress=report,
         )
+
+
+def unreadable(path: Path, error: OSError) -> SettingsError:
+    """What to raise when the text to be read at `path` cannot be."""
+    return SettingsError(f"{path}: cannot be read ({error.strerror}); give the path of a text")
 
 
 @contextmanager

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from rookery.cli.common import json_option, print_json, progress
-from rookery.cli.tables import human_bytes, print_facts
+from rookery.cli.common import json_option, print_json, progress, unreadable
+from rookery.cli.tables import counted, human_bytes, print_facts
 from rookery.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def _beside(value: Any, card: dict[str, Any]) -> str:
 
 
 def _measured(value: Any, card: dict[str, Any]) -> str:
-    return f"{value}, {card.get('tokens')} tokens"
+    return f"{value}, {counted(tokens, 'token')}" if isinstance(tokens := card.get("tokens"), int) else str(value)
 
 
 # key of the card, label, how to say it
@@ -107,7 +107,12 @@ def _texts(options: dict[str, Any]) -> Texts:
 def _text(path: Path | None, limit: int) -> Text | None:
     from rookery.quantize import Text
 
-    return None if path is None else Text(_beginning(path, limit * _TOKEN_BYTES), path.name, limit)
+    if path is None:
+        return None
+    try:
+        return Text(_beginning(path, limit * _TOKEN_BYTES), path.name, limit)
+    except OSError as error:
+        raise unreadable(path, error) from None
 
 
 def _beginning(path: Path, nbytes: int) -> bytes:

@@ -135,7 +135,7 @@ class _Job:
             )
         own = [format for format in self.recipe.formats if not FORMATS[format].in_gguf]
         if self.container == "gguf" and own:
-            raise SettingsError(f"{target}: GGUF has no type for {own[0]}; write a .safetensors file instead")
+            raise SettingsError(f"{target}: GGUF has no type for {own[0]}; write a .rookery or .safetensors file")
 
     def tokens(self, text: Text | None, tokenizer: Tokenizer | None) -> list[int]:
         """The tokens of a text; none without one.  Errors come now, not when half of the work is done."""
