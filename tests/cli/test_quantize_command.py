@@ -118,7 +118,7 @@ def test_a_file_of_the_source_is_not_replaced(rookery, small, tmp_path, command)
     assert rookery("convert", small, tmp_path / "hf").code == 0
     weights = tmp_path / "hf" / "model.safetensors"
     before = weights.read_bytes()
-    rookery(command, tmp_path / "hf", weights, "--force").failed("a part of the model", "another place")
+    rookery(command, tmp_path / "hf", weights, "--force").failed("a part of the source", "another place")
     assert weights.read_bytes() == before
 
 
