@@ -138,7 +138,7 @@ void Wkv::forward_task(const Forward& call, const Task& task) const {
     for (size_t i = 0; i < operands_; ++i) strip.take(call.x[i], row, count, x + i * padded_, step);
     if (call.kept)
       std::memcpy(call.kept + kept_place(task, (row - begin) / kWkvChunk), state, sizeof(float) * state_);
-    rows_forward({count, padded_, x, u, w}, state, y);
+    rows_forward({count, padded_, x, u, w, row == begin, row + count == end}, state, y);
     strip.give(call.y, row, count, y, padded_);
   }
   give_state(task, state, call.final_state);
@@ -167,7 +167,8 @@ void Wkv::backward_task(const Backward& call, const Task& task) const {
     const int64_t row = begin + chunk * kWkvChunk;
     const int count = static_cast<int>(std::min<int64_t>(kWkvChunk, end - row));
     for (size_t i = 0; i <= operands_; ++i) strip.take(call.x[i], row, count, x + i * padded_, step);
-    rows_backward({count, padded_, x, u, w}, call.kept + kept_place(task, chunk), ds, {dx, du, dw}, scratch);
+    const WkvRows rows{count, padded_, x, u, w, chunk == 0, row + count == end};
+    rows_backward(rows, call.kept + kept_place(task, chunk), ds, {dx, du, dw}, scratch);
     for (size_t i = 0; i < operands_; ++i) strip.give(call.dx[i], row, count, dx + i * padded_, back);
   }
   strip.give(call.du, task.segment, 1, du, 0);

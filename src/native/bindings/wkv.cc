@@ -139,5 +139,6 @@ void bind_wkv(nb::module_& m) {
       .def("forward", &Recurrence::forward, "x"_a, "u"_a.none(), "w"_a.none(), "state"_a, "y"_a, "final_state"_a,
            "kept"_a.none())
       .def("backward", &Recurrence::backward, "x"_a, "u"_a.none(), "w"_a.none(), "kept"_a, "dfinal"_a.none(), "dx"_a,
-           "du"_a.none(), "dw"_a.none(), "dstate"_a.none());
+           "du"_a.none(), "dw"_a.none(), "dstate"_a.none())
+      .def_ro_static("MOST_LANES", &kWkvMostLanes);
 }

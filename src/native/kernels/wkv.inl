@@ -21,7 +21,7 @@
 //
 // Value lanes do not look at one another forward, and backward they meet only in sums: a block of them, Q rows of S,
 // stays in registers over all rows of a chunk.  S_{t-1} is computed forward again from the chunk's first state, never
-// as (S_t - ...) diag(1 / w): a division by the decay loses 64 log2(1 / w) bits over a chunk, all there are at w = 0.7.
+// as (S_t - ...) diag(1 / w): dividing by the decay 64 times would lose 64 log2(1 / w) bits, all 24 of them at w = 0.77.
 // A row costs 9 N^2 operations forward and 26 N^2 backward; the kept states are N^2 / 64 numbers for each row.
 
 #include "vectors.inl"
