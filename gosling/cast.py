@@ -70,7 +70,8 @@ KINDS: dict[str, tuple[str, str, str, str, str]] = {
     "seal": ("snow", "a rock by the cold sea", "flipper", "fish soup", "barked"),
     "polar bear": ("snow", "a cave in the snow", "paw", "fish soup", "growled"),
 }
-ALWAYS_SHE = ("girl", "hen", "cow")
+ALWAYS_SHE = ("girl", "woman", "hen", "cow")
+HUMAN = ("girl", "boy", "woman", "man")
 _TOWN_HOMES = (
     "a [small|white|little yellow|tall|narrow|tidy] house [by the river|at the edge of the village|near the park|on a quiet street|at the top of the hill|with a green gate|with a red roof]",
     "a [small|bright|cosy] flat [above the bakery|above a shop|near the station|on the third floor]",
@@ -118,6 +119,10 @@ class Being:
         return "herself" if self.female else "himself"
 
     @property
+    def hands(self) -> str:
+        return {"foot": "feet", "hoof": "hooves"}.get(self.hand, f"{self.hand}s")
+
+    @property
     def intro(self) -> str:
         return f"{article(f'{self.age} {self.kind}')} [named|called] {self.name}"
 
@@ -136,7 +141,7 @@ class Being:
     @property
     def label(self) -> str:
         """How somebody who asks is told who this is."""
-        return self.name if self.known else f"{self.name} the {self.kind}" if not self.as_child else self.name
+        return self.name if self.known or self.kind in HUMAN else f"{self.name} the {self.kind}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,9 +303,9 @@ def being(rng: Random, kind: str, taken: Sequence[str] = (), female: bool | None
     """A character of this kind with a name that nobody else has."""
     if female is None:
         female = rng.random() < 0.5
-    female = kind in ALWAYS_SHE or (female and kind != "boy")
+    female = kind in ALWAYS_SHE or (female and kind not in HUMAN)
     age = rng.choice(("little", "little", "young", "small"))
-    if kind in ("girl", "boy"):
+    if kind in HUMAN:
         return Being(_name(rng, GIRLS if female else BOYS, taken), kind, female, age, rng.choice(_TOWN_HOMES))
     _, home, hand, food, call = KINDS.get(kind, ("", "a nest", "wing", "seeds", "called"))
     name = _name(rng, SHE_ANIMALS if female else HE_ANIMALS, taken)

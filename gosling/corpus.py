@@ -18,7 +18,7 @@ from pathlib import Path
 from random import Random
 
 import dialogues
-import sources
+import public_texts
 import tales
 
 __all__ = ["held_out", "main", "write"]
@@ -83,7 +83,7 @@ def credit_text(shared: Path | None) -> str:
     """What CREDITS.md says."""
     if shared is None:
         return _OWN
-    return _OWN + _PUBLIC + "".join(f"  - {line}\n" for line in sources.credits(shared))
+    return _OWN + _PUBLIC + "".join(f"  - {line}\n" for line in public_texts.credits(shared))
 
 
 def arguments(argv: list[str] | None) -> argparse.Namespace:
@@ -106,7 +106,7 @@ def main(argv: list[str] | None = None) -> None:
     print(write(told_tales(given.tales, given.seed), given.out, "tales"))
     print(write(held_conversations(given.dialogues, given.seed), given.out, "dialogues"))
     if given.shared is not None:
-        for name, source in sources.SOURCES.items():
+        for name, source in public_texts.SOURCES.items():
             if name != "books" or given.books:
                 print(write(source(given.shared), given.out, name), flush=True)
     (given.out / "CREDITS.md").write_text(credit_text(given.shared), encoding="utf-8")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from cast import BOYS, GIRLS, KINDS, being
 from tales import plots_for, tale
 from talker import Talk, scene
-from teller import PLOTS, Tale
+from teller import Tale
 from weave import article
 
 _MORE = (
@@ -99,6 +99,3 @@ def name_a_hero(k: Talk) -> None:
     names = k.rng.sample(GIRLS if female else BOYS, 2)
     k.let(n1=names[0], n2=names[1])
     k.say(f"[I need a name for a {'girl' if female else 'boy'}|Tell me a name for a {'girl' if female else 'boy'}|What is a good name for a {'girl' if female else 'boy'}][.|?|]".replace("is a good", "is a good"), "[How about {n1}?|{n1} is a nice name.|Maybe {n1}, or {n2}.|I like the name {n1}.]")
-
-
-assert PLOTS  # the plots have entered themselves

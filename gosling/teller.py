@@ -1,52 +1,27 @@
 """
-What a plot tells with: the words of one tale, its paragraphs, and what can be asked about it afterwards.
+Tells one tale after a plot: casts who and what it needs, weaves its paragraphs, and keeps what can be asked about it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from random import Random
 
-from cast import PLACES, WORLDS, Being, being, friend_of, parent_of, thing, world_of
+from cast import PLACES, Being, Place, being, friend_of, parent_of, thing, world_of
+from phrases import AFTERWARDS, ENDS, LESSONS, MORNINGS, OPENINGS
+from plots import Plot
 from weave import weave
 
-__all__ = ["PLOTS", "Plot", "Tale", "Teller", "plot"]
-
-Telling = Callable[["Teller"], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Plot:
-    """A plot grammar: `about` is how people ask for it; `worlds` where it can happen."""
-
-    name: str
-    about: str
-    worlds: tuple[str, ...]
-    tell: Telling
-
-
-PLOTS: dict[str, Plot] = {}
-
-
-def plot(about: str, worlds: str = "any") -> Callable[[Telling], Telling]:
-    """Enter a function among the plots.  worlds: "any", "animals" or names of worlds."""
-    groups = {"any": WORLDS, "animals": tuple(world for world in WORLDS if world != "town")}
-    chosen = groups.get(worlds) or tuple(worlds.split())
-
-    def enter(tell: Telling) -> Telling:
-        PLOTS[tell.__name__] = Plot(tell.__name__, about, chosen, tell)
-        return tell
-
-    return enter
+__all__ = ["Tale", "Teller"]
 
 
 @dataclass(frozen=True, slots=True)
 class Tale:
     """A finished tale.
 
-    subject: how people ask for it: "a lost ball".
+    plot:    the name of its plot.
     who:     the characters, the hero first.
+    subject: how people ask for it: "a lost ball".
     summary: one sentence.  after: what happened then.  moral: what one can learn, or "".
     asked:   questions about it with their answers.
     """
@@ -70,44 +45,12 @@ class Tale:
         return " ".join(self.paragraphs)
 
 
-_OPENINGS = (
-    "Once upon a time, there was {h.intro}. {H.he} lived in {h.home}.",
-    "Once upon a time, {h.intro} lived in {h.home}.",
-    "Once there was {h.intro} who lived in {h.home}.",
-    "There once was {h.intro}. {H.his} home was {h.home}.",
-    "In {h.home} lived {h.intro}.",
-    "{H} was {a h.aged}. {H.he} lived in {h.home} [with {h.his} family|].",
-    "{H} was {a h.aged} who lived in {h.home}.",
-    "This is [a|the] story of {h.intro}.",
-    "{H.intro} lived in {h.home}. [It was not big, but it was a good place to live.|{H.he} liked it there very much.|]",
-    "Long ago, there was {h.intro}.",
-    "{H} [the {h.kind} lived|lived] in {h.home}.",
-    "There was a {h.kind} [named|called] {h}. {H.he} was [kind and curious|cheerful and quick|friendly and a bit shy|brave and funny|gentle and clever].",
-    "Not very far away, in {h.home}, there lived {h.intro}.",
-)
-_MORNINGS = (
-    "One [sunny|bright|warm|fine|quiet|windy|cool|beautiful] [morning|day|afternoon],",
-    "One [morning|day|afternoon],",
-    "One day,",
-    "One [spring|summer|autumn] [morning|day|afternoon],",
-    "[Early one morning|One morning after breakfast|Late one afternoon],",
-)
-_ENDS = (
-    "The end.",
-    "And that was the end of a [very good|long and happy|wonderful|busy] day.",
-    "{H} went to bed [happy|with a smile] that night.",
-    "That night, {h} slept [well|very well|like a stone].",
-    "And they were [all|both] very happy." ,
-    "It had been a [good|fine|very special] day.",
-)
-
-
 @dataclass(slots=True)
 class Teller:
     """Tells one tale.
 
     size: 0 leaves out all that is not needed, 1 keeps some of it, 2 all.
-    hero: who it is to be about; with it the world is given.
+    hero: who it is about; with it the world is given.
     """
 
     rng: Random
@@ -118,110 +61,102 @@ class Teller:
     who: list[Being] = field(default_factory=list)
     asked: list[tuple[str, str]] = field(default_factory=list)
     summary: str = ""
-    afterwards: str = ""
+    after: str = ""
     lesson: str = ""
 
-    def __post_init__(self) -> None:
-        self.who.append(self.hero)
-        self.words["h"] = self.hero
-        self.words["p"] = self.rng.choice(PLACES[self.world])
-
-    @property
-    def world(self) -> str:
-        return world_of(self.hero.kind)
-
-    def names(self) -> list[str]:
-        return [one.name for one in self.who]
-
-    def friend(self, key: str = "f") -> Being:
-        """A new character of the same world."""
-        return self._enter(key, friend_of(self.rng, self.hero, self.names()))
-
-    def elder(self, key: str = "m") -> Being:
-        return self._enter(key, parent_of(self.rng, self.hero))
-
-    def one(self, key: str, kind: str, female: bool | None = None) -> Being:
-        """A new character of a given kind."""
-        return self._enter(key, being(self.rng, kind, self.names(), female))
-
-    def _enter(self, key: str, who: Being) -> Being:
-        self.who.append(who)
-        self.words[key] = who
-        return who
-
-    def take(self, key: str, sort: str, noun: str | None = None) -> None:
-        """A thing of a sort."""
-        self.words[key] = thing(self.rng, sort, noun)
-
-    def let(self, key: str, template: str) -> None:
-        """Choose a phrase once, to be the same wherever the tale names it."""
-        self.words[key] = weave(self.rng, template, self.words).removesuffix(".")
-
-    def choose(self, key: str, phrases: str) -> None:
-        """One of several phrases, divided by commas, as it stands."""
-        self.words[key] = self.rng.choice(phrases.split(", "))
-
-    def p(self, *templates: str) -> None:
-        """A paragraph out of sentences."""
-        self.told.append(weave(self.rng, " ".join(templates), self.words))
-
-    def more(self, *templates: str) -> None:
-        """A paragraph that the tale can do without."""
-        if self.size == 2 or (self.size == 1 and self.rng.random() < 0.6):
-            self.p(*templates)
-
-    def open(self, *templates: str) -> None:
-        """The usual beginning, and what is said on."""
-        self.p(self.rng.choice(_OPENINGS), *templates)
-
-    def day(self, *templates: str) -> None:
-        """A paragraph that begins with a time of day."""
-        self.p(self.rng.choice(_MORNINGS), *templates)
-
-    def end(self, *templates: str) -> None:
-        """The last paragraph; now and then with a closing sentence."""
-        last = self.rng.choice(_ENDS[:4]) if self.rng.random() < 0.35 else ""
-        self.p(*templates, last)
-
-    def about(self, summary: str, after: str = "", moral: str = "") -> None:
-        """What the tale is in one sentence, what happened then, and what it teaches."""
-        self.summary = weave(self.rng, summary, self.words)
-        self.afterwards = weave(self.rng, after or self.rng.choice(_AFTER), self.words)
-        self.lesson = weave(self.rng, moral, self.words)
-
-    def moral(self, moral: str) -> None:
-        """A lesson, said at the end of half of the tales."""
-        self.lesson = weave(self.rng, moral, self.words)
-        if self.rng.random() < 0.5:
-            self.p(self.rng.choice(_LESSONS).replace("@", self.lesson[:1].lower() + self.lesson[1:]))
-
-    def ask(self, question: str, answer: str) -> None:
-        """A question that the tale answers."""
-        self.asked.append((weave(self.rng, question, self.words), weave(self.rng, answer, self.words)))
-
-    def finished(self, name: str) -> Tale:
-        subject = weave(self.rng, PLOTS[name].about, self.words)
+    def tell(self, plot: Plot) -> Tale:
+        """The tale of a plot."""
+        self.words["p"] = self.rng.choice(PLACES[world_of(self.hero.kind)])
+        self._enter("h", self.hero)
+        for directive, argument in plot.steps:
+            getattr(self, f"_{directive}")(argument)
+        subject = self._woven(plot.about)
         return Tale(
-            name,
-            tuple(part for part in self.told if part),
+            plot.name,
+            tuple(self.told),
             tuple(self.who),
             subject[:1].lower() + subject[1:],
             self.summary,
-            self.afterwards,
+            self.after or self._woven(self.rng.choice(AFTERWARDS)),
             self.lesson,
             tuple(self.asked),
         )
 
+    def _woven(self, template: str) -> str:
+        return weave(self.rng, template, self.words)
 
-_LESSONS = (
-    "From that day on, {h} knew that @",
-    "{H} had learned that @",
-    "And {h} never forgot that @",
-    "So {h} found out that @",
-)
-_AFTER = (
-    "Then {h} went home, had [some soup|some supper|a warm drink] and [fell asleep|went to bed].",
-    "After that, {h} told everybody at home about it, and they [listened|smiled|clapped].",
-    "The next day, {h} woke up early and wanted to [go out|play] again.",
-    "Then {h} [sat down|lay down] and dreamed of the next [adventure|day].",
-)
+    def _enter(self, key: str, who: Being) -> None:
+        self.who.append(who)
+        self.words[key] = who
+
+    def _names(self) -> list[str]:
+        return [one.name for one in self.who]
+
+    # One method for each directive of a plot.
+
+    def _friend(self, key: str) -> None:
+        self._enter(key, friend_of(self.rng, self.hero, self._names()))
+
+    def _elder(self, key: str) -> None:
+        self._enter(key, parent_of(self.rng, self.hero))
+
+    def _one(self, text: str) -> None:
+        key, *kinds = text.split()
+        kind = self.rng.choice([kind for kind in kinds if kind != self.hero.kind] or kinds)
+        self._enter(key, being(self.rng, kind.replace("_", " "), self._names()))
+
+    def _take(self, text: str) -> None:
+        key, *sorts = text.split()
+        sort, _, noun = self.rng.choice(sorts).partition("/")
+        self.words[key] = thing(self.rng, sort, noun.replace("_", " ") or None)
+
+    def _spot(self, key: str) -> None:
+        self.words[key] = self.rng.choice(self._place.spots)
+
+    def _sight(self, key: str) -> None:
+        self.words[key] = self.rng.choice(self._place.sights)
+
+    @property
+    def _place(self) -> Place:
+        place = self.words["p"]
+        assert isinstance(place, Place)
+        return place
+
+    def _let(self, text: str) -> None:
+        key, _, template = text.partition(" ")
+        woven = self._woven("x " + template)  # a word in front, so that no capital is put on the phrase
+        self.words[key] = woven.partition(" ")[2]
+
+    def _p(self, template: str) -> None:
+        self.told.append(self._woven(template))
+
+    def _more(self, template: str) -> None:
+        if self.size == 2 or (self.size == 1 and self.rng.random() < 0.6):
+            self._p(template)
+
+    def _open(self, template: str) -> None:
+        self._p(f"{self.rng.choice(OPENINGS)} {template}")
+
+    def _day(self, template: str) -> None:
+        self._p(f"{self.rng.choice(MORNINGS)} {template}")
+
+    def _end(self, template: str) -> None:
+        closing = self.rng.choice(ENDS) if self.rng.random() < 0.35 else ""
+        self._p(f"{template} {closing}")
+
+    def _sum(self, template: str) -> None:
+        self.summary = self._woven(template)
+
+    def _then(self, template: str) -> None:
+        self.after = self._woven(template)
+
+    def _moral(self, template: str) -> None:
+        """The lesson, which is said at the end of every third tale."""
+        self.lesson = self._woven(template)
+        if self.rng.random() < 0.33:
+            said = self.rng.choice(LESSONS).replace("@", self.lesson[:1].lower() + self.lesson[1:])
+            self._p(said)
+
+    def _ask(self, text: str) -> None:
+        question, _, answer = text.partition(" = ")
+        self.asked.append((self._woven(question), self._woven(answer)))

@@ -21,6 +21,14 @@ _SLOT = re.compile(r"\{([^{}]*)\}")
 _START = re.compile(r'(^"?|\n"?|[.!?] "?)([a-z])')
 _SPACES = re.compile(r" {2,}")
 _BEFORE = re.compile(r" +([.,!?;:])")
+_TWICE = re.compile(r'([?!])[,.?!](?=")')  # an alternative may bring a mark of its own
+_SAID = re.compile(r'"([^"]*)([,!])"')
+_ASKS = re.compile(
+    r"(why|who|whose|where (is|are|did|do|can)|are (you|they|we)|do (you|they|we)|does|can (i|we|you)|may (i|we)"
+    r"|shall (i|we)|have you|is (that|it|this|there)|did|will (you|it)|would you|could you"
+    r"|what (is|are|do|did|shall|happened|kind)|how (do|can|did|could|is|are)|and where|then why)\b",
+    re.IGNORECASE,
+)
 _SOUNDS_CONSONANT = ("uni", "use", "usu", "one", "once", "eu")
 _SOUNDS_VOWEL = ("hour", "honest", "heir")
 
@@ -64,6 +72,13 @@ def _word(slot: str, words: Mapping[str, object]) -> str:
 
 
 def tidy(text: str) -> str:
-    """Single spaces, none before a stop, and a capital at the start of each sentence."""
+    """Single spaces, none before a stop, a capital at the start of each sentence, and the right mark after a question."""
     text = _BEFORE.sub(r"\1", _SPACES.sub(" ", " ".join(text.split())))
+    text = _TWICE.sub(r"\1", _SAID.sub(_asked, text))
     return _START.sub(lambda match: match[1] + match[2].upper(), text)
+
+
+def _asked(match: re.Match[str]) -> str:
+    """What is said, with a question mark where its last sentence asks."""
+    last = re.split(r"[.!?] ", match[1])[-1]
+    return f'"{match[1]}{"?" if _ASKS.match(last) else match[2]}"'
