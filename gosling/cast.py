@@ -19,7 +19,7 @@ GIRLS = (
     "Ida Jane June Meg Polly Tess Wendy Asha Bella Cora Dora Eva Flora Hana Ines Kira Lola Mina Nell Priya Rita Suki Uma Vera Yara"
 ).split()
 BOYS = (
-    "Tom Ben Sam Leo Max Jack Tim Finn Oscar Noah Adam Jonas Luca Felix Henry Omar Ravi Paul Peter Eric Theo Hugo Ned Will Joe Dan "
+    "Tom Ben Sam Leo Max Jack Tim Finn Oscar Noah Adam Jonas Luca Felix Henry Omar Ravi Paul Peter Eric Theo Hugo Ned Joe Dan "
     "Alex Bruno Carlo David Emil Fred George Hans Ivan Jamie Karim Liam Milo Nico Otto Pablo Robin Simon Toby Victor Walter Yusuf Zack Anton"
 ).split()
 SHE_ANIMALS = (

@@ -4,6 +4,7 @@ Tells one tale after a plot: casts who and what it needs, weaves its paragraphs,
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from random import Random
 
@@ -141,8 +142,10 @@ class Teller:
         self._p(f"{self.rng.choice(MORNINGS)} {template}")
 
     def _end(self, template: str) -> None:
-        closing = self.rng.choice(ENDS) if self.rng.random() < 0.35 else ""
-        self._p(f"{template} {closing}")
+        self._p(template)
+        over = re.search(r"night|evening|bed\b|asleep|sun went down", self.told[-1])
+        if self.rng.random() < 0.35:
+            self.told[-1] += " " + self._woven("The end." if over else self.rng.choice(ENDS))
 
     def _sum(self, template: str) -> None:
         self.summary = self._woven(template)
@@ -153,7 +156,7 @@ class Teller:
     def _moral(self, template: str) -> None:
         """The lesson, which is said at the end of every third tale."""
         self.lesson = self._woven(template)
-        if self.rng.random() < 0.33:
+        if self.rng.random() < 0.35 and not self.told[-1].endswith("The end."):
             said = self.rng.choice(LESSONS).replace("@", self.lesson[:1].lower() + self.lesson[1:])
             self._p(said)
 
