@@ -12,6 +12,7 @@ from typing import Any
 from rookery.config import Config
 from rookery.errors import SettingsError
 from rookery.formats import Checkpoint, open_checkpoint
+from rookery.formats.check import checked
 from rookery.formats.target import atomic
 from rookery.initialise import initialise
 from rookery.tokenizer import Tokenizer, load_tokenizer, tokenizer_for
@@ -99,7 +100,7 @@ def assemble(wish: Wish, folder: Path, progress: Progress = lambda what, done, t
         held = [part for _, part in divided if part is not None]
     mixed = [Weighted(part, weight or part.size) for part, (_, weight) in zip(parts, weighted, strict=True)]
     batches = Batches(mixed, tokens_per_batch=settings.tokens_per_batch, context=settings.context, seed=settings.seed)
-    checkpoint = opened or initialise(_config(wish, size, tokenizer), settings.seed)
+    checkpoint = opened or checked(initialise(_config(wish, size, tokenizer), settings.seed))
     _fits(tokenizer, checkpoint)
     tokens = sum(m.weight for m in mixed)
     mean = sum(m.weight * m.part.tokens.bytes_per_token for m in mixed) / tokens
