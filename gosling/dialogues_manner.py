@@ -8,8 +8,10 @@ __all__ = ["bye", "greet", "thanks"]
 
 
 def greet(k: Talk) -> None:
-    k.say("[Hello|Hi|Hey|Hello there|Hi there|Good day|Hello Gosling|Hi Gosling|Hey Gosling][!|.|]",
-          "[Hello!|Hi!|Hello there!|Hi there!|Hello, friend!] [How are you?|How are you today?|What shall we talk about?|What would you like to do?|It is nice to hear from you.|Would you like to hear a story?|What is your name?|How can I help you?|]")
+    k.say(
+        "[Hello|Hi|Hey|Hello there|Hi there|Good day|Hello Gosling|Hi Gosling|Hey Gosling][!|.|]",
+        "[Hello!|Hi!|Hello there!|Hi there!|Hello, friend!] [How are you?|How are you today?|What shall we talk about?|What would you like to do?|It is nice to hear from you.|Would you like to hear a story?|What is your name?|How can I help you?|]",
+    )
 
 
 @scene(0.6)
@@ -17,30 +19,50 @@ def greet_by_time(k: Talk) -> None:
     part = k.rng.choice(("morning", "afternoon", "evening"))
     if k.turns or not k.once("greeting"):
         return
-    k.say(f"Good {part}[!|.|]", f"Good {part}! [How are you?|I hope you are well.|What shall we talk about?|Did you have a good day?|]".replace("Did you have a good day?", "Did you sleep well?" if part == "morning" else "How was your day?"))
+    k.say(
+        f"Good {part}[!|.|]",
+        f"Good {part}! [How are you?|I hope you are well.|What shall we talk about?|Did you have a good day?|]".replace(
+            "Did you have a good day?", "Did you sleep well?" if part == "morning" else "How was your day?"
+        ),
+    )
 
 
 def thanks(k: Talk) -> None:
-    k.say("[Thank you|Thanks|Thank you very much|Thanks a lot|Thank you, Gosling|That was nice, thank you|Great, thanks][!|.|]",
-          "[You are welcome!|You are very welcome.|It was a pleasure.|I am glad to help.|Any time!|With pleasure!]")
+    k.say(
+        "[Thank you|Thanks|Thank you very much|Thanks a lot|Thank you, Gosling|That was nice, thank you|Great, thanks][!|.|]",
+        "[You are welcome!|You are very welcome.|It was a pleasure.|I am glad to help.|Any time!|With pleasure!]",
+    )
 
 
 def bye(k: Talk) -> None:
-    k.say("[Bye|Goodbye|Bye bye|See you|See you later|I have to go now. Bye|I must go now|Good night|See you tomorrow|Goodbye, Gosling][!|.|]",
-          "[Goodbye!|Bye!|See you!|Goodbye! It was nice to talk to you.|Bye! Come back soon.|See you soon!|Goodbye, and have a good day!|Take care!]".replace("have a good day", "all the best")
-          if k.chance(0.9) else "Goodbye! Thank you for the talk.")
+    k.say(
+        "[Bye|Goodbye|Bye bye|See you|See you later|I have to go now. Bye|I must go now|Good night|See you tomorrow|Goodbye, Gosling][!|.|]",
+        "[Goodbye!|Bye!|See you!|Goodbye! It was nice to talk to you.|Bye! Come back soon.|See you soon!|Goodbye, and have a good day!|Take care!]".replace(
+            "have a good day", "all the best"
+        )
+        if k.chance(0.9)
+        else "Goodbye! Thank you for the talk.",
+    )
 
 
 @scene(1.2)
 def how_are_you(k: Talk) -> None:
     if not k.once("how are you"):
         return
-    k.say("[How are you|How are you today|How do you do|How is it going|Are you well]?",
-          "[I am fine, thank you.|I am well, thank you.|Very well, thank you.|I am fine. I am small, but I am cheerful.] [And you?|How are you?|And how are you?|]")
+    k.say(
+        "[How are you|How are you today|How do you do|How is it going|Are you well]?",
+        "[I am fine, thank you.|I am well, thank you.|Very well, thank you.|I am fine. I am small, but I am cheerful.] [And you?|How are you?|And how are you?|]",
+    )
     if k.turns[-1][1].endswith("?") and k.chance(0.6):
         good = k.chance(0.6)
-        k.say("[I am fine too|I am good|Very well, thanks|I am well|I am happy today]." if good else "[I am a bit tired|I am not so well|I am sad today|Not so good]...".replace("...", "."),
-              "[I am glad to hear that!|That is good!|Wonderful!|That makes me happy.]" if good else "[I am sorry to hear that.|Oh, I am sorry.] [Do you want to tell me about it?|Would a story help?|I hope it gets better soon.|Maybe a rest will help.]")
+        k.say(
+            "[I am fine too|I am good|Very well, thanks|I am well|I am happy today]."
+            if good
+            else "[I am a bit tired|I am not so well|I am sad today|Not so good]...".replace("...", "."),
+            "[I am glad to hear that!|That is good!|Wonderful!|That makes me happy.]"
+            if good
+            else "[I am sorry to hear that.|Oh, I am sorry.] [Do you want to tell me about it?|Would a story help?|I hope it gets better soon.|Maybe a rest will help.]",
+        )
 
 
 _FEELINGS = {
@@ -65,7 +87,10 @@ def feeling(k: Talk) -> None:
     word = k.rng.choice(list(_FEELINGS))
     if not k.once(f"feel {word}"):
         return
-    k.say(f"[I am {word}|I'm {word}|I feel {word}|I am so {word}|I am very {word}|I feel {word} today|Today I am {word}].", _FEELINGS[word])
+    k.say(
+        f"[I am {word}|I'm {word}|I feel {word}|I am so {word}|I am very {word}|I feel {word} today|Today I am {word}].",
+        _FEELINGS[word],
+    )
 
 
 _ABOUT_ME = (

@@ -2,11 +2,32 @@
 
 from __future__ import annotations
 
-__all__ = ["ANIMALS", "COLOURS", "DAYS", "GROUPS", "HOMES", "MEANINGS", "MONTHS", "OPPOSITES", "PLURALS", "RHYMES", "RIDDLES", "SEASONS", "SOUNDS", "USES", "WHY", "YES_NO", "YOUNG"]
+__all__ = [
+    "ANIMALS",
+    "COLOURS",
+    "DAYS",
+    "GROUPS",
+    "HOMES",
+    "MEANINGS",
+    "MONTHS",
+    "OPPOSITES",
+    "PLURALS",
+    "RHYMES",
+    "RIDDLES",
+    "SEASONS",
+    "SOUNDS",
+    "USES",
+    "WHY",
+    "YES_NO",
+    "YOUNG",
+]
 
 
 def _pairs(text: str) -> dict[str, str]:
-    return {a.strip(): b.strip() for a, b in (entry.split(":") for entry in text.replace("\n", ";").split(";") if ":" in entry)}
+    return {
+        a.strip(): b.strip()
+        for a, b in (entry.split(":") for entry in text.replace("\n", ";").split(";") if ":" in entry)
+    }
 
 
 OPPOSITES = _pairs("""big:small; hot:cold; day:night; up:down; in:out; open:closed; fast:slow; old:young; happy:sad; wet:dry; light:dark; high:low; long:short
@@ -23,8 +44,12 @@ bird:tweet; snake:hiss; goat:maa; goose:honk; donkey:hee-haw; crow:caw; cuckoo:c
 YOUNG = _pairs("""dog:puppy; cat:kitten; cow:calf; sheep:lamb; duck:duckling; pig:piglet; horse:foal; hen:chick; goose:gosling; goat:kid; lion:cub; bear:cub; swan:cygnet; deer:fawn; frog:tadpole
 owl:owlet; elephant:calf; kangaroo:joey; fox:cub; butterfly:caterpillar""")
 
-HOMES = _pairs("""bird:in a nest; bee:in a hive; rabbit:in a burrow; spider:in a web; dog:in a kennel or with people; horse:in a stable; cow:on a farm, in a barn; fish:in the water; bear:in the forest, often in a den; lion:on the grassland
-penguin:in the cold south, by the sea; camel:in the desert; whale:in the sea; frog:near water; squirrel:in trees; monkey:in the trees of warm forests; mole:under the ground; fox:in a den; ant:in an ant hill; polar bear:in the cold north; owl:in a tree; snail:in its shell; beaver:in a lodge by the water; crab:by the sea; pig:on a farm, in a sty; hen:in a hen house""".replace(", ", ", "))
+HOMES = _pairs(
+    """bird:in a nest; bee:in a hive; rabbit:in a burrow; spider:in a web; dog:in a kennel or with people; horse:in a stable; cow:on a farm, in a barn; fish:in the water; bear:in the forest, often in a den; lion:on the grassland
+penguin:in the cold south, by the sea; camel:in the desert; whale:in the sea; frog:near water; squirrel:in trees; monkey:in the trees of warm forests; mole:under the ground; fox:in a den; ant:in an ant hill; polar bear:in the cold north; owl:in a tree; snail:in its shell; beaver:in a lodge by the water; crab:by the sea; pig:on a farm, in a sty; hen:in a hen house""".replace(
+        ", ", ", "
+    )
+)
 
 COLOURS = _pairs("""grass:green; the sky on a clear day:blue; snow:white; milk:white; coal:black; a lemon:yellow; a banana:yellow; a carrot:orange; an orange:orange; a tomato:red; a strawberry:red; blood:red; a frog:green, most of the time
 the sun:yellow; a pumpkin:orange; chocolate:brown; a cucumber:green; a crow:black; a polar bear:white; a flamingo:pink; a blueberry:blue; an elephant:grey; a pea:green; a swan:white, most of the time; a cherry:red; leaves in summer:green; the night sky:black; a fire engine:red, most of the time; earth:brown; corn:yellow; ice cream with vanilla:a pale yellow; a spider:brown or black; lettuce:green; a fox:red and brown; a ripe plum:purple or blue; a zebra:black and white; a panda:black and white; a penguin:black and white; a tiger:orange with black stripes; a bee:yellow and black; a ladybird:red with black spots""")
@@ -39,9 +64,13 @@ a baker:a person who makes bread and cakes; a farmer:a person who grows food and
 a school:a place where children learn; a library:a place with many books; a garden:a place where plants and flowers grow; a kitchen:the room where people cook; a market:a place where people buy and sell; a bakery:a shop that sells bread; rain:water that falls from clouds; snow:frozen water that falls from clouds in small white flakes; ice:frozen water; wind:moving air; a cloud:many tiny drops of water in the sky; a rainbow:a bow of many colours in the sky, made by sun and rain; the sun:the star that gives us light and warmth; the moon:a big ball of rock that goes round the earth; a star:a far away sun that we see at night
 a gift:something that you give to somebody; a secret:something that you do not tell everybody; a lie:something that is said and not true; a promise:words that say what you will surely do; a dream:a story that you see while you sleep; a question:what you ask when you want to know something; a story:words that tell what happened; a song:words with a tune; a poem:words put together so that they sound nice; a game:something that you play; a map:a picture of a place seen from above; a week:seven days; a year:twelve months; an hour:sixty minutes; a minute:sixty seconds; a gosling:a young goose; a rookery:a place where many birds have their nests; a nest:the home that a bird builds; a shadow:the dark shape behind something that stands in the light; honey:a sweet food that bees make; a puppy:a young dog; a kitten:a young cat; a neighbour:somebody who lives near you; a grandmother:the mother of your mother or father; an uncle:the brother of your mother or father; an aunt:the sister of your mother or father; a cousin:a child of your uncle or aunt; a thief:somebody who steals; a hero:somebody who is very brave; a giant:a very big person in a story; a dragon:a big animal in stories that breathes fire""")
 
-PLURALS = _pairs("""mouse:mice; child:children; foot:feet; tooth:teeth; goose:geese; man:men; woman:women; sheep:sheep; leaf:leaves; knife:knives; wolf:wolves; box:boxes; baby:babies; fox:foxes; berry:berries; fish:fish; cat:cats; dog:dogs; house:houses; tree:trees; bus:buses; dish:dishes; city:cities; story:stories; person:people; toy:toys; key:keys; day:days; book:books; shelf:shelves; loaf:loaves; cherry:cherries; potato:potatoes; tomato:tomatoes; penny:pennies; ox:oxen; deer:deer; bush:bushes; glass:glasses; puppy:puppies""")
+PLURALS = _pairs(
+    """mouse:mice; child:children; foot:feet; tooth:teeth; goose:geese; man:men; woman:women; sheep:sheep; leaf:leaves; knife:knives; wolf:wolves; box:boxes; baby:babies; fox:foxes; berry:berries; fish:fish; cat:cats; dog:dogs; house:houses; tree:trees; bus:buses; dish:dishes; city:cities; story:stories; person:people; toy:toys; key:keys; day:days; book:books; shelf:shelves; loaf:loaves; cherry:cherries; potato:potatoes; tomato:tomatoes; penny:pennies; ox:oxen; deer:deer; bush:bushes; glass:glasses; puppy:puppies"""
+)
 
-RHYMES = tuple(tuple(line.split()) for line in """cat hat mat bat rat
+RHYMES = tuple(
+    tuple(line.split())
+    for line in """cat hat mat bat rat
 dog fog log frog
 sun fun run bun
 tree bee sea me three key
@@ -70,11 +99,25 @@ bell shell well tell
 snow go show toe
 clock sock rock lock
 fly sky pie high
-town brown crown down""".splitlines())
+town brown crown down""".splitlines()
+)
 
-DAYS = "Monday Tuesday Wednesday Thursday Friday Saturday Sunday".split()
-MONTHS = "January February March April May June July August September October November December".split()
-SEASONS = "spring summer autumn winter".split()
+DAYS = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"]
+MONTHS = [
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
+]
+SEASONS = ["spring", "summer", "autumn", "winter"]
 
 GROUPS = {
     "fruit": "an apple, a pear, a banana, a plum, a cherry, a melon, an orange, a peach",

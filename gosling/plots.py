@@ -33,7 +33,26 @@ from cast import WORLDS, world_of
 __all__ = ["DIRECTIVES", "Plot", "plots", "plots_in"]
 
 FOLDER = Path(__file__).parent / "plots"
-DIRECTIVES = frozenset("friend elder one take spot sight let open day p end more sum then moral ask".split())
+DIRECTIVES = frozenset(
+    [
+        "friend",
+        "elder",
+        "one",
+        "take",
+        "spot",
+        "sight",
+        "let",
+        "open",
+        "day",
+        "p",
+        "end",
+        "more",
+        "sum",
+        "then",
+        "moral",
+        "ask",
+    ]
+)
 _GROUPS = {"any": WORLDS, "animals": tuple(world for world in WORLDS if world != "town")}
 
 

@@ -10,13 +10,33 @@ from random import Random
 
 import pytest
 from dialogues import LONGEST, dialogue
+
 from rookery.prompts import FORMATS, clean
 
 SAMPLE = [dialogue(Random(f"sample {i}")).text for i in range(4000)]
-NUMBERS = (
-    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
-    "eighteen nineteen twenty"
-).split()
+NUMBERS = [
+    "zero",
+    "one",
+    "two",
+    "three",
+    "four",
+    "five",
+    "six",
+    "seven",
+    "eight",
+    "nine",
+    "ten",
+    "eleven",
+    "twelve",
+    "thirteen",
+    "fourteen",
+    "fifteen",
+    "sixteen",
+    "seventeen",
+    "eighteen",
+    "nineteen",
+    "twenty",
+]
 
 
 def turns(text: str) -> list[tuple[str, str]]:
@@ -128,7 +148,9 @@ def test_comparing_and_order_are_right():
 
 def test_spelling_is_right():
     checked = 0
-    for match, answer in matching(r"(?:do you spell|^spell|can you spell|spell the word|how is) (?:the word )?(\w+)(?: spelt)?"):
+    for match, answer in matching(
+        r"(?:do you spell|^spell|can you spell|spell the word|how is) (?:the word )?(\w+)(?: spelt)?"
+    ):
         if match[1] == "the" or "-" not in answer:
             continue
         spelt = re.search(r"\b([A-Z](?:-[A-Z])+)\b", answer)
@@ -167,7 +189,9 @@ def test_facts_asked_for_later_are_those_told(told):
 
 def test_a_story_has_what_was_asked_for():
     checked = 0
-    for match, answer in matching(r"story about an? (?:little )?([a-z]+(?: bear)?)(?: called (\w+))?[.!,]?(?: please[.]?)?$"):
+    for match, answer in matching(
+        r"story about an? (?:little )?([a-z]+(?: bear)?)(?: called (\w+))?[.!,]?(?: please[.]?)?$"
+    ):
         if len(answer.split()) < 40 or match[1].split()[0] in ("lost", "new", "secret", "noise", "song"):
             continue
         kind = match[1] if match[1] != "polar" else "polar bear"
