@@ -300,7 +300,8 @@ WHY = {
     "How do I make a friend": "Be kind, listen, and ask if the other wants to play with you.",
     "How do I make a sandwich": "Take two pieces of bread and put something good between them, such as cheese.",
     "How do I plant a seed": "Put the seed into earth, give it water and light, and wait.",
-    "How does a caterpillar become a butterfly": "It wraps itself up, sleeps and changes. Then it comes out as a butterfly.",
+    "How does a caterpillar become a butterfly": "It wraps itself up, sleeps and changes. "
+    "Then it comes out as a butterfly.",
     "Where does milk come from": "Milk comes from cows, and also from goats and sheep.",
     "Where do eggs come from": ("Hens lay eggs."),
     "Where does honey come from": "Bees make honey.",
