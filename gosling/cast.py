@@ -60,7 +60,7 @@ KINDS: dict[str, tuple[str, str, str, str, str]] = {
     "frog": ("pond", "a [house|bed] under a lily leaf", "foot", "water plants", "croaked"),
     "goose": ("pond", "a nest on the bank", "wing", "grass", "honked"),
     "otter": ("pond", "a hole in the river bank", "paw", "water roots", "whistled"),
-    "turtle": ("pond", "a [sunny|mossy] bank", "foot", "water plants", "hummed"),
+    "turtle": ("pond", "a little house on a [sunny|mossy] bank", "foot", "water plants", "hummed"),
     "beaver": ("pond", "a lodge made of sticks", "paw", "bark", "chattered"),
     "swan": ("pond", "a quiet corner of the pond", "wing", "water plants", "honked"),
     "lion": ("grassland", "a cave among the rocks", "paw", "stew", "roared"),
@@ -71,7 +71,7 @@ KINDS: dict[str, tuple[str, str, str, str, str]] = {
     "hippo": ("grassland", "the mud by the great river", "foot", "grass", "snorted"),
     "tiger": ("grassland", "a den behind the tall grass", "paw", "stew", "growled"),
     "penguin": ("snow", "a little house of snow", "wing", "fish soup", "called"),
-    "seal": ("snow", "a rock by the cold sea", "flipper", "fish soup", "barked"),
+    "seal": ("snow", "a cave by the cold sea", "flipper", "fish soup", "barked"),
     "polar bear": ("snow", "a cave in the snow", "paw", "fish soup", "growled"),
 }
 ALWAYS_SHE = ("girl", "woman", "hen", "cow")
