@@ -34,8 +34,8 @@ class Segments {
 //   7    r w k v a b              states (segments, heads, key lane, value lane)
 //   6    r w k v, with u          the same; RWKV-5 too
 //   4    k v, with u and w        states (segments, 3, width)
-// Every segment's head, or 64 channels of it, is a task of its own, and what rows share is summed for each segment
-// alone: threads change no bit.
+// Every segment's head, or 64 channels of it, is a task of its own, and du and dw are summed within segments, then over
+// them in order: threads change no bit.
 class Wkv {
  public:
   // version: 4, 6 or 7.  width: a whole number of `lanes`, a head's; RWKV-4 has no heads.
@@ -66,7 +66,7 @@ class Wkv {
     const float* kept;
     const float* dfinal;  // or nullptr: zero
     std::vector<float*> dx;
-    float *du, *dw;  // (segments, width); or nullptr
+    float *du, *dw;  // (width); where the version has u and w
     float* dstate;   // or nullptr
   };
   void backward(const Backward& call, Threads& threads) const;
@@ -82,7 +82,8 @@ class Wkv {
   size_t kept_place(const Task& task, int64_t chunk) const;
   void run(Threads& threads, size_t scratch, const Work& each) const;
   void forward_task(const Forward& call, const Task& task) const;
-  void backward_task(const Backward& call, const Task& task) const;
+  void backward_task(const Backward& call, float* du, float* dw, const Task& task) const;
+  void add_up(const float* sums, float* to) const;
 
   const WkvKernels& kernels_;
   const Segments segments_;

@@ -13,8 +13,8 @@ constexpr int kWkvBlock = 8;        // no kernel takes more value lanes at once
 //   RWKV-7       r w k v a b dy
 //   RWKV-5, 6    r w k v dy
 //   RWKV-4       k v dy, of 64 channels
-// lanes: 16, 32, 64 or another multiple of 16.  States are (value lane, key lane); RWKV-4's (3, 64): numerator,
-// denominator, exponent.
+// lanes: 16, 32, 64 or another multiple of 16.  States are (value lane, key lane); RWKV-4's (4, 64): numerator,
+// denominator, exponent, and what rounding took from the exponent, zero where a segment begins and ends.
 struct WkvRows {
   int count, lanes;
   const float* x;

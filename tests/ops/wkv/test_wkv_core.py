@@ -48,7 +48,7 @@ def test_nothing_is_written_beyond_its_place(version, heads, lanes, table):
     u, w = given(width) if version != 7 else None, given(width) if version == 4 else None
     kept = fenced(core.kept)
     core.forward(operands, u, w, given(*states), fenced(rows, width), fenced(*states), kept)
-    du, dw = (None if x is None else fenced(segments, width) for x in (u, w))
+    du, dw = (None if x is None else fenced(width) for x in (u, w))
     dx = [fenced(rows, width) for _ in operands]
     core.backward([*operands, given(rows, width)], u, w, kept, given(*states), dx, du, dw, fenced(*states))
     fenced.check()
