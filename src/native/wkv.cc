@@ -77,13 +77,14 @@ Wkv::Wkv(const WkvKernels& kernels, Segments segments, int version, int width, i
       padded_(padded_lanes(lanes_)),
       tasks_((width_ + lanes_ - 1) / lanes_),
       operands_(operands_of(version)),
-      state_(size_t(padded_) * (version == 4 ? 4 : padded_)) {}
+      state_(size_t(padded_) * (version == 4 ? 4 : padded_)),
+      kept_(state_ + (version == 7 ? size_t(kWkvChunk) * padded_ : 0)) {}
 
 size_t Wkv::states() const { return segments_.count() * width_ * (version_ == 4 ? 3 : lanes_); }
-size_t Wkv::kept() const { return segments_.chunks() * tasks_ * state_; }
+size_t Wkv::kept() const { return segments_.chunks() * tasks_ * kept_; }
 
 size_t Wkv::kept_place(const Task& task, int64_t chunk) const {
-  return ((segments_.first_chunk(task.segment) + chunk) * tasks_ + task.part) * state_;
+  return ((segments_.first_chunk(task.segment) + chunk) * tasks_ + task.part) * kept_;
 }
 
 Wkv::Strip Wkv::strip(const Task& task) const {
@@ -136,9 +137,9 @@ void Wkv::forward_task(const Forward& call, const Task& task) const {
   for (int64_t row = begin; row < end; row += kWkvChunk) {
     const int count = static_cast<int>(std::min<int64_t>(kWkvChunk, end - row));
     for (size_t i = 0; i < operands_; ++i) strip.take(call.x[i], row, count, x + i * padded_, step);
-    if (call.kept)
-      std::memcpy(call.kept + kept_place(task, (row - begin) / kWkvChunk), state, sizeof(float) * state_);
-    rows_forward({count, padded_, x, u, w, row == begin, row + count == end}, state, y);
+    float* kept = call.kept ? call.kept + kept_place(task, (row - begin) / kWkvChunk) : nullptr;
+    if (kept) std::memcpy(kept, state, sizeof(float) * state_);
+    rows_forward({count, padded_, x, u, w, row == begin, row + count == end, kept ? kept + state_ : nullptr}, state, y);
     strip.give(call.y, row, count, y, padded_);
   }
   give_state(task, state, call.final_state);
@@ -179,8 +180,9 @@ void Wkv::backward_task(const Backward& call, float* all_du, float* all_dw, cons
     const int64_t row = begin + chunk * kWkvChunk;
     const int count = static_cast<int>(std::min<int64_t>(kWkvChunk, end - row));
     for (size_t i = 0; i <= operands_; ++i) strip.take(call.x[i], row, count, x + i * padded_, step);
-    const WkvRows rows{count, padded_, x, u, w, chunk == 0, row + count == end};
-    rows_backward(rows, call.kept + kept_place(task, chunk), ds, {dx, du, dw}, scratch);
+    float* kept = const_cast<float*>(call.kept) + kept_place(task, chunk);  // only read
+    rows_backward({count, padded_, x, u, w, chunk == 0, row + count == end, kept + state_}, kept, ds, {dx, du, dw},
+                  scratch);
     for (size_t i = 0; i < operands_; ++i) strip.give(call.dx[i], row, count, dx + i * padded_, back);
   }
   strip.give(all_du, task.segment, 1, du, 0);

@@ -45,7 +45,7 @@ class Wkv {
   size_t width() const { return width_; }
   const Segments& segments() const { return segments_; }
   size_t states() const;  // numbers of all segments' states
-  size_t kept() const;    // numbers that keep the states before every chunk, for the way back
+  size_t kept() const;    // numbers that keep the states before every chunk and what was read, for the way back
 
   struct Shared {  // of all rows, (width); nullptr where the version has none
     const float *u, *w;
@@ -91,7 +91,7 @@ class Wkv {
   const size_t width_;
   const int lanes_, padded_;  // of a task: in the operands, in the kernels
   const size_t tasks_;        // of a segment
-  const size_t operands_, state_;
+  const size_t operands_, state_, kept_;  // kept_: of a task's chunk
 };
 
 }  // namespace rookery

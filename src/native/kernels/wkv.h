@@ -21,6 +21,7 @@ struct WkvRows {
   const float* u;    // RWKV-4, 5, 6: the bonus
   const float* w;    // RWKV-4: the logarithm of the decay
   bool first, last;  // whether a segment begins here, and ends
+  float* reads;      // RWKV-7: S a of every row, for the way back: 64 x lanes in the kernel's order; or nullptr
 };
 
 // Where the gradients of rows go: those of the operands but dy, in their order; du and dw are added to.

@@ -36,8 +36,8 @@ class Fenced:
 @pytest.mark.parametrize(("heads", "lanes"), [(3, 5), (1, 16), (2, 48), (1, 130)])
 @pytest.mark.parametrize("version", [4, 6, 7])
 def test_nothing_is_written_beyond_its_place(version, heads, lanes, table):
-    rng, fenced, offsets = np.random.default_rng(0), Fenced(), np.array([0, 3, 70])
-    rows, segments, width = 70, 2, heads * lanes
+    rng, fenced, offsets = np.random.default_rng(0), Fenced(), np.array([0, 64, 192])
+    rows, segments, width = 192, 2, heads * lanes
     core = _native.Wkv(table, 2, offsets, rows, version, heads, lanes)
     states = (segments, 3, width) if version == 4 else (segments, heads, lanes, lanes)
 

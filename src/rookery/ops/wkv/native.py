@@ -1,11 +1,11 @@
 """
 The recurrences in the C++ core: float32 on processors, forward and backward.
 
-A state is kept every 64 rows: N^2 / 64 numbers for each row of a head of N lanes, 256 bytes at 64, where autograd over
-the rows would keep 64 times as much.  The way back computes the states between anew, and never divides by the decay.
-Gradients are exact: through initial and final states too, so that calls which hand their states on have the gradients
-of one.  Formulas: src/native/kernels/wkv.inl and wkv4.inl.  Threads are torch's (`torch.get_num_threads`); they change
-no bit.
+A state is kept every 64 rows, N^2 / 64 numbers for each row of a head of N lanes, and for RWKV-7 the N numbers read
+from it: 512 bytes at 64, where autograd over the rows would keep a whole state for each.  The way back computes the
+states between anew, and never divides by the decay.  Gradients are exact: through initial and final states too, so
+that calls which hand their states on have the gradients of one.  Formulas: src/native/kernels/wkv.inl and wkv4.inl.
+Threads are torch's (`torch.get_num_threads`); they change no bit.
 """
 
 from __future__ import annotations
