@@ -44,6 +44,8 @@ GUESTS = {
     "rwkv": "running",
     "matplotlib": "running",
     "safetensors": "running",
+    "pyarrow": "running",
+    "datasets": "running",
     "llama_cpp": "loading",  # in bench.peer_llama alone, which only the peer's own process loads
 }
 PEER = "bench.peer_process"  # a process of its own, to compare with

@@ -129,11 +129,11 @@ def _finish(beside: Path, place: Path, meta: dict[str, Any]) -> None:
         json.dump(meta, file, indent=1)
         file.flush()
         os.fsync(file.fileno())
-    shutil.rmtree(place, ignore_errors=True)  # it was torn, or we would not be here
     try:
+        Tokens.open(place)  # another process has made the same meanwhile
+    except FormatError:
+        shutil.rmtree(place, ignore_errors=True)  # it is torn, or absent
         os.rename(beside, place)
-    except OSError:
-        Tokens.open(place)  # another process has made the same; else this says what is wrong
 
 
 def _write(writer: TokenWriter, work: _Work) -> None:
@@ -176,7 +176,8 @@ def _done(waiting: deque[tuple[int, Future[list[Encoded]]]]) -> Iterator[tuple[i
 
 
 def _encode(group: list[Document], work: _Work) -> list[Encoded]:
-    return [encoded(document, work.tokenizer, work.settings.leading) for document in group]
+    settings = work.settings
+    return [encoded(document, work.tokenizer, settings.leading, settings.ending) for document in group]
 
 
 def _groups(sources: Sequence[Source]) -> Iterator[tuple[int, list[Document]]]:
