@@ -1,6 +1,7 @@
 """Batches: exact, complete, and the same however they are dealt."""
 
 from collections import Counter
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from rookery.train.data.batches import Batch
 def documents(tokens):
     """Every document as a tuple: the slow truth."""
     index = tokens.documents
-    return [tuple(tokens.ids[a:b].tolist()) for a, b in zip(index[:-1], index[1:], strict=True)]
+    return [tuple(tokens.ids[a:b].tolist()) for a, b in pairwise(index)]
 
 
 def segments(batch):
@@ -21,8 +22,7 @@ def segments(batch):
     edges = np.cumsum([0, *batch.lengths])
     assert edges[-1] == len(batch.tokens) == len(batch.targets) == len(batch.weights)
     return [
-        tuple(tuple(a[x:y].tolist()) for a in (batch.tokens, batch.targets, batch.weights))
-        for x, y in zip(edges[:-1], edges[1:], strict=True)
+        tuple(tuple(a[x:y].tolist()) for a in (batch.tokens, batch.targets, batch.weights)) for x, y in pairwise(edges)
     ]
 
 
@@ -223,11 +223,10 @@ def test_bytes_learned_are_those_of_the_text(tokens_of, letters):
 
 
 def test_the_fingerprint_tells_data_and_layout_apart(many, tokens_of):
-    make = lambda tokens=many, weight=1.0, **k: (
-        Batches(  # noqa: E731
-            [Weighted(Part.whole(tokens), weight)], **{"tokens_per_batch": 40, "context": 16, **k}
-        ).fingerprint
-    )
+    def make(tokens=many, weight=1.0, **layout):
+        layout = {"tokens_per_batch": 40, "context": 16, **layout}
+        return Batches([Weighted(Part.whole(tokens), weight)], **layout).fingerprint
+
     other = tokens_of("something else")
     layouts = [
         make(),

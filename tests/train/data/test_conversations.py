@@ -25,22 +25,23 @@ def marked(messages, **options):
     return "".join(f"«{p.text.decode()}»" if p.target else p.text.decode() for p in pieces)
 
 
+def turns(user, assistant):
+    """The two turns after the front, as the simple formats write them."""
+    return f"{user}: Hi\nthere\n\n{assistant}:« Hello.\nHow are you?\n\n»{user}: Fine.\n\n{assistant}:« Good.\n\n»"
+
+
 GOLDEN = {
-    "world": (
-        "System: Be kind.\n\nUser: Hi\nthere\n\nAssistant:« Hello.\nHow are you?\n\n»User: Fine.\n\nAssistant:« Good.\n\n»"
-    ),
-    "world-instruct": (
-        "Be kind.\n\nInstruction: Hi\nthere\n\nResponse:« Hello.\nHow are you?\n\n»Instruction: Fine.\n\nResponse:« Good.\n\n»"
-    ),
-    "world-qa": "Be kind.\n\nQuestion: Hi\nthere\n\nAnswer:« Hello.\nHow are you?\n\n»Question: Fine.\n\nAnswer:« Good.\n\n»",
-    "raven": "Be kind.\n\nBob: Hi\nthere\n\nAlice:« Hello.\nHow are you?\n\n»Bob: Fine.\n\nAlice:« Good.\n\n»",
+    "world": "System: Be kind.\n\n" + turns("User", "Assistant"),
+    "world-instruct": "Be kind.\n\n" + turns("Instruction", "Response"),
+    "world-qa": "Be kind.\n\n" + turns("Question", "Answer"),
+    "raven": "Be kind.\n\n" + turns("Bob", "Alice"),
     "raven-instruct": (
         "Below is an instruction that describes a task. Write a response that appropriately completes the request.\n\n"
         "Be kind.\n\n# Instruction:\nHi\nthere\n\n# Response:\n«Hello.\nHow are you?\n\n»"
         "# Instruction:\nFine.\n\n# Response:\n«Good.\n\n»"
     ),
     "plain": "Be kind.Hi\n\nthere «Hello.\n\nHow are you?»Fine.«Good.»",
-    "g1": "System: Be kind.\n\nUser: Hi\nthere\n\nAssistant:« Hello.\nHow are you?\n\n»User: Fine.\n\nAssistant:« Good.\n\n»",
+    "g1": "System: Be kind.\n\n" + turns("User", "Assistant"),
 }
 
 

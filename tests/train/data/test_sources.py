@@ -89,7 +89,7 @@ def test_fields_of_records(tmp_path):
         ('{"text": 3}', "field 'text' is a number, expected a text"),
         ('{"text": null}', "field 'text' is null"),
         ('{"words": "x"}', "no text and no conversation; it has 'words'"),
-        ("{}", "it has none"),
+        ("{}", "no text and no conversation; it has none"),
         ("[" * 100_000, "not JSON"),
         ('{"messages": [{"role": "wizard", "content": "x"}]}', "message 0: unknown role 'wizard'; known: system,"),
         ('{"messages": [{"role": "user"}]}', "message 0: expected .* both of them texts"),

@@ -15,7 +15,7 @@ from rookery.train.data.sources.base import Span
 
 __all__ = ["Encoded", "encoded"]
 
-CHUNK = 4 << 20  # bytes of a long text encoded at a time
+CHUNK = 4 << 20  # bytes of a long text encoded at a time; more than twice the longest token
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ Most fine-tunes that go wrong were wrong here: the wrong template, the wrong hal
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -25,7 +26,7 @@ class Stretch(NamedTuple):
 
 
 class ShownSegment(NamedTuple):
-    """A segment: rows read, targets learned, and its text; the first token is read only, the last target learned only."""
+    """A segment: rows read, targets learned, and its text, from the first token read to the last target."""
 
     rows: int
     learned: int
@@ -59,6 +60,6 @@ def show_batch(batch: Batch, tokenizer: Tokenizer, masked: Callable[[str], str] 
 
 def _stretches(ids: np.ndarray, learned: np.ndarray, tokenizer: Tokenizer) -> Iterator[Stretch]:
     borders = [0, *(np.flatnonzero(np.diff(learned)) + 1).tolist(), len(ids)]
-    for start, stop in zip(borders[:-1], borders[1:], strict=True):
+    for start, stop in pairwise(borders):
         given = b"".join(tokenizer.token_bytes(id) or f"⟨{id}⟩".encode() for id in ids[start:stop].tolist())
         yield Stretch(given.decode("utf-8", "replace"), bool(learned[start]))

@@ -1,8 +1,8 @@
 """
 Megatron's `.bin` + `.idx`, in which RWKV's data sets are kept: token ids, read and written.
 
-`.idx`: b"MMIDIDX\\0\\0", uint64 version 1, uint8 element type, uint64 sequences, uint64 length of the document index; then
-int32 lengths and int64 byte offsets of the sequences, and int64 document index: document i is the sequences from
+`.idx`: b"MMIDIDX\\0\\0", uint64 version 1, uint8 element type, uint64 sequences, uint64 length of the document index;
+then int32 lengths and int64 byte offsets of the sequences, and int64 document index: document i is the sequences from
 index[i] to index[i + 1].  `.bin`: the ids, little-endian.
 """
 

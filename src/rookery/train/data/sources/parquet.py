@@ -21,13 +21,11 @@ class Parquet(Source):
         file = self._opened()
         names = file.schema_arrow.names
         wanted = self.options.field or next((name for name in (*CONVERSATIONS, TEXT) if name in names), None)
-        if wanted not in names:
+        if wanted is None or wanted not in names:
             listed = ", ".join(map(repr, names[:12]))
             raise FormatError(f"{self.path}: no column {wanted or TEXT!r}; it has {listed}; name the one to read")
         rows = max(1, file.metadata.num_rows)
-        number = 0
-        for record in self._records(file, wanted):
-            number += 1
+        for number, record in enumerate(self._records(file, wanted), 1):
             where = f"{self.path}, row {number}"
             yield Document(record_pieces(record, self.options, where), where, self.size * number // rows)
 
