@@ -3,6 +3,8 @@
 import errno
 import json
 import os
+import subprocess
+import sys
 from itertools import pairwise
 
 import numpy as np
@@ -202,6 +204,26 @@ def test_large_files_are_known_by_samples_and_date(tmp_path, monkeypatch):
     assert base.file_identity(path) == before
     os.utime(path, (1, 1))
     assert base.file_identity(path) != before
+
+
+def test_what_a_killed_process_left_is_removed_a_day_later(story, tmp_path):
+    name = tokenised(open_sources(story), world(), tmp_path / "t") and folder_of(tmp_path).name
+    (tmp_path / "t" / name / "meta.json").unlink()
+    old, new = (tmp_path / "t" / f".{name}.{which}" for which in ("old", "new"))
+    for left in (old, new):
+        left.mkdir()
+        (left / "tokens.bin").write_bytes(b"half")
+    for path in (old / "tokens.bin", old):
+        os.utime(path, (1, 1))
+    tokenised(open_sources(story), world(), tmp_path / "t")
+    assert not old.exists()
+    assert new.exists()
+
+
+def test_nothing_heavy_is_imported():
+    code = "import rookery.train.data, rookery.train.vocabulary, sys; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not {"torch", "pyarrow", "datasets", "rich", "click", "platformdirs"} & set(done.stdout.split())
 
 
 def test_two_at_once(story, tmp_path, monkeypatch):
