@@ -1,0 +1,134 @@
+"""
+A run: a folder with its settings, log, checkpoints and the model so far.
+
+    log.jsonl        a line per step and per validation
+    step-00001200/   checkpoints (`checkpoint`)
+    model.rookery    the model as of the last checkpoint with its vocabulary, for `rookery run`
+    vocabulary.txt   its vocabulary, where one was made for it
+    tokens/          the data, tokenised
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from rookery.errors import SettingsError
+from rookery.tokenizer import Tokenizer
+from rookery.train import checkpoint
+from rookery.train.data import Batch
+from rookery.train.export import export
+from rookery.train.log import Log
+from rookery.train.trainer import Trainer
+from rookery.train.watcher import Watcher
+
+__all__ = ["LOG", "MODEL", "Run"]
+
+LOG, MODEL = "log.jsonl", "model.rookery"
+
+
+@dataclass
+class Run:
+    """What is trained, on what, and where it is kept.
+
+    trainer:     holds the model, the optimizer and the data.
+    folder:      exists; one run's.
+    data:        fingerprint of the data and its order: a resumed run must have the same.
+    held_out:    batches to validate on.
+    tokenizer:   whose vocabulary the model's file carries.
+    """
+
+    trainer: Trainer
+    folder: Path
+    data: str
+    held_out: Sequence[Batch] = ()
+    tokenizer: Tokenizer | None = None
+    watcher: Watcher = field(default_factory=Watcher)
+
+    def go(self) -> bool:
+        """Resume if there is something to resume, train until the end or a signal.  Whether the end was reached."""
+        self._resume()
+        trainer, settings = self.trainer, self.trainer.settings
+        with closing(Log(self.folder / LOG, trainer.step)) as log, _signals() as told:
+            for report in trainer.reports(told):
+                log.write(**{k: v for k, v in asdict(report).items() if k != "skipped" or v})
+                self.watcher.step(report)
+                if _due(report.step, settings.validate_every, settings.steps) and self.held_out:
+                    self._validate(log)
+                if _due(report.step, settings.save_every, settings.steps) or told():
+                    self.save()
+        return trainer.step >= settings.steps
+
+    def save(self) -> None:
+        """A checkpoint, and the model beside it."""
+        trainer = self.trainer
+        path = checkpoint.save(self.folder, trainer.model, trainer.optimizer, self._meta(), trainer.settings.keep)
+        export(trainer.model, self.folder / MODEL, self.tokenizer)
+        self.watcher.saved(path)
+
+    def _validate(self, log: Log) -> None:
+        loss = self.trainer.validate(self.held_out)
+        log.write(step=self.trainer.step, validation=loss)
+        self.watcher.validated(self.trainer.step, loss)
+
+    def _resume(self) -> None:
+        saved = checkpoint.latest(self.folder, self.watcher.torn)
+        if saved is None:
+            return
+        _same(saved, self._meta(), self.folder)
+        checkpoint.restore(saved, self.trainer.model, self.trainer.optimizer)
+        self.trainer.step = saved.step
+        self.watcher.resumed(saved.step)
+
+    def _meta(self) -> dict[str, Any]:
+        trainer = self.trainer
+        config = asdict(trainer.model.config)
+        return {"step": trainer.step, "settings": asdict(trainer.settings), "config": config, "data": self.data}
+
+
+# What may change when a run is resumed without making it another run.
+_FREE = {"validate_every", "validation_tokens", "save_every", "keep", "most_skipped", "recompute", "micro_batches"}
+
+
+def _same(saved: checkpoint.Saved, mine: Mapping[str, Any], folder: Path) -> None:
+    """SettingsError where a resumed run would not be the run that was begun."""
+    for part in ("config", "settings"):
+        for name, now in mine[part].items():
+            then = saved.meta[part].get(name)
+            if name not in _FREE and then != now:
+                raise SettingsError(
+                    f"{folder}: was begun with {name}={then!r}, not {now!r}; use another folder, or that"
+                )
+    if saved.meta["data"] != mine["data"]:
+        raise SettingsError(
+            f"{folder}: was begun on other data (fingerprint {saved.meta['data'][:12]}, now {mine['data'][:12]}); "
+            "use another folder, or the same data and vocabulary"
+        )
+
+
+def _due(step: int, every: int, last: int) -> bool:
+    return step == last or (every > 0 and step % every == 0)
+
+
+@contextmanager
+def _signals() -> Iterator[Callable[[], bool]]:
+    """SIGINT and SIGTERM end the run after its step; a second SIGINT at once."""
+    told = False
+
+    def note(number: int, frame: FrameType | None) -> None:
+        nonlocal told
+        if told and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        told = True
+
+    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield lambda: told
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,119 @@
+"""
+The training loop.
+
+A step is a pure function of what was before it: the batch follows from the step's number, the learning rate likewise,
+and nothing draws random numbers on the way.  So a run that is stopped and resumed goes on as if it had not been.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Protocol
+
+import torch
+
+from rookery.errors import NumericError
+from rookery.train.data import Batch, micro
+from rookery.train.loss import cross_entropy
+from rookery.train.model import TrainedModel
+from rookery.train.optim import Schedule, optimizer
+from rookery.train.settings import Settings
+
+__all__ = ["Batches", "Report", "Trainer"]
+
+
+class Batches(Protocol):
+    """All batches of a run: a function of the step, and of the process among those that share a step."""
+
+    def at(self, step: int, rank: int = 0, world: int = 1) -> Batch: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What happened in a step.
+
+    step: its number, from 1.  loss: nats per target.  norm: of the gradients before clipping.  rate: learning rate.
+    tokens: read in this step.  seconds: it took.  skipped: the gradients were not finite, nothing was changed.
+    """
+
+    step: int
+    loss: float
+    norm: float
+    rate: float
+    tokens: int
+    seconds: float
+    skipped: bool = False
+
+
+class Trainer:
+    """A model, its optimizer, its data and where it is."""
+
+    def __init__(self, model: TrainedModel, batches: Batches, settings: Settings) -> None:
+        self.model, self.batches, self.settings = model, batches, settings
+        self.optimizer = optimizer(model.named_parameters(), settings.weight_decay)
+        self.schedule = Schedule(settings.rate, settings.final_rate, settings.warmup, settings.steps)
+        self.step = 0
+        self._skipped = 0
+
+    def reports(self, stop: Callable[[], bool] = lambda: False) -> Iterator[Report]:
+        """Train to the last step, or until `stop` says so between two steps."""
+        while self.step < self.settings.steps and not stop():
+            yield self.advance()
+
+    def advance(self) -> Report:
+        """One step.  NumericError where too many in a row had gradients that are not finite."""
+        start, rate = perf_counter(), self.schedule.at(self.step)
+        batch = self.batches.at(self.step)
+        loss = self._backward(batch)
+        norm = float(torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.clip))
+        finite = math.isfinite(norm) and math.isfinite(loss)
+        if finite:
+            self._update(rate)
+        self.optimizer.zero_grad(set_to_none=True)
+        self.step += 1
+        self._count_skipped(finite, loss)
+        return Report(self.step, loss, norm, rate, len(batch.tokens), perf_counter() - start, not finite)
+
+    def _backward(self, batch: Batch) -> float:
+        """Gradients of the mean loss over the batch's targets; that loss."""
+        total, loss, parts = max(float(batch.weights.sum()), 1e-9), 0.0, self.settings.micro_batches
+        for i in range(parts):
+            part = micro(batch, i, parts) if parts > 1 else batch
+            if part.lengths:
+                mean = self._loss(part) / total
+                mean.backward()
+                loss += mean.item()
+        return loss
+
+    def _loss(self, batch: Batch) -> torch.Tensor:
+        device = next(self.model.parameters()).device
+        tokens, targets = (torch.as_tensor(x, dtype=torch.int64, device=device) for x in (batch.tokens, batch.targets))
+        weights = torch.as_tensor(batch.weights, dtype=torch.float32, device=device)
+        hidden, _ = self.model(tokens, batch.lengths)
+        head = self.model.head.weight
+        return cross_entropy(hidden, head, targets, weights, flatten=self.settings.flatten, half=self.model.half)
+
+    def _update(self, rate: float) -> None:
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate * group["factor"]
+        self.optimizer.step()
+
+    def _count_skipped(self, finite: bool, loss: float) -> None:
+        self._skipped = 0 if finite else self._skipped + 1
+        if self._skipped > self.settings.most_skipped:
+            raise NumericError(
+                f"{self._skipped} steps in a row up to step {self.step} had no finite gradient (loss {loss}): "
+                "lower the learning rate, or look at the data there"
+            )
+
+    @torch.no_grad()
+    def validate(self, batches: Iterable[Batch]) -> float:
+        """Nats per target over held-out batches."""
+        loss = total = 0.0
+        for batch in batches:
+            loss += self._loss(batch).item()
+            total += float(batch.weights.sum())
+        return loss / max(total, 1e-9)
