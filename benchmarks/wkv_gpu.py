@@ -84,11 +84,12 @@ def _theirs(options: argparse.Namespace) -> dict[str, Contender]:
         print(f"without flash-linear-attention: {error}")
         return {}
 
-    def contender(r, w, k, v, a, b, state):
+    def contender(*given: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        *rows, state = given
         shape = (options.sequences, options.rows, options.heads, options.lanes)
-        r, w, k, v, a, b = (x.reshape(shape) for x in (r, w.log(), k, v, a, b))
+        r, w, k, v, a, b = (x.reshape(shape) for x in rows)
         return chunk_dplr_delta_rule(
-            q=r, k=k, v=v, a=a, b=b, gk=w, scale=1.0, initial_state=state, output_final_state=True
+            q=r, k=k, v=v, a=a, b=b, gk=w.log(), scale=1.0, initial_state=state, output_final_state=True
         )
 
     return {"flash-linear-attention": contender}

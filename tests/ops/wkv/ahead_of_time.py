@@ -38,7 +38,7 @@ def variants(target: GPUTarget) -> Iterator[tuple[ModuleType, str, str, dict[str
             yield chunked, name, rows, {**heads, "PRECISION": precision, "KEEP": False}
     yield chunked, "wkv7_factors", "fp32", heads
     yield chunked, "wkv7_forward", "fp32", {**heads, "PRECISION": "ieee", "KEEP": True}
-    yield chunked, "wkv7_gradients", "fp32", {**heads, "N": 128, "PRECISION": "ieee"}
+    yield chunked, "wkv7_forward", "fp32", {**heads, "N": 128, "PRECISION": "ieee", "KEEP": False}
     yield recurrent, "wkv6_forward", "fp32", {**heads, "KEEP": False}
     yield recurrent, "wkv6_forward", "fp32", {**heads, "KEEP": True}
     yield recurrent, "wkv6_backward", "fp32", heads

@@ -95,7 +95,7 @@ def _run(op, operands, offsets, pull) -> dict[str, torch.Tensor]:
 
 
 def _distance(got: torch.Tensor, want: torch.Tensor) -> float:
-    return float((got.double() - want).norm() / want.norm().clamp_min(1e-3))
+    return ((got.detach().double() - want.detach()).norm() / want.detach().norm().clamp_min(1e-3)).item()
 
 
 def _operands(case: Case) -> dict[str, torch.Tensor]:

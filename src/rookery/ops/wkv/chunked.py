@@ -1,8 +1,8 @@
 """
 RWKV-7's recurrence in chunks of C rows, as Triton kernels.  Importing this imports triton.
 
-One head, one chunk; rows of R, A, B, K, V are rows of the segment, M (key lanes x value lanes) is the state that enters.
-P_t is the product of the decays of the chunk's rows up to and including t, P the product of all of them.
+One head, one chunk; R, A, B, K, V have its rows, M (key lanes x value lanes) is the state that enters.  P_t is the product
+of the decays of the rows up to and including t, P the product of all of them.
 
     R' = R * P_t    A' = A * P_(t-1)    B' = B / P_t    K' = K / P_t
     ab = A' B'^T and ak = A' K'^T below the diagonal;  rb = R' B'^T and rk = R' K'^T on it and below
@@ -15,8 +15,8 @@ and back, G being the gradient of the state that leaves:
     dU = rb^T dY + P B' G          dZ = X^T dU          dV = rk^T dY + P K' G + ak^T dZ
     G <- diag(P) G + R'^T dY + A'^T dZ
 
-What a sequence forces to be done in order is the two walks over M and G; the factors before them and the gradients after
-them are independent of each other, one program for each chunk and head.
+What a sequence forces to be done in order is the two walks over M and G, and these part by value lanes.  The factors
+before them are independent of each other, and so are the gradients after them, which part by key lanes.
 
 - The products of decays are formed from the decays themselves, never as exp of a sum of logarithms: a decay that is an
   ulp below 1, a memory of millions of rows, stays exactly that.  RWKV-7's decays are at least 0.545, so 1 / P_t is at
@@ -24,12 +24,13 @@ them are independent of each other, one program for each chunk and head.
 - X comes from forward substitution.  The product (I + ab)(I + ab^2)(I + ab^4)... is the same on paper; where a key
   repeats its powers hold binomials that must cancel, and nothing is left of the result.
 - Factors, states, substitution and the products with 1 / P_t are float32.  PRECISION is for the others, whose operands
-  are of the inputs' size: "ieee" is float32; "tf32" is tl.dot's; "bf16" rounds the operands; "rounded" is "bf16" for the
+  are of the inputs' size: "ieee" is float32, "tf32" tl.dot's; "bf16" rounds the operands; "rounded" is "bf16" for the
   interpreter, whose tl.dot does not know the type.
 - Masks select; they never multiply: above the diagonal a factor may overflow, and infinity times zero is not zero.
 
 Names: `bounds` int64 (chunks, 2), a chunk's first row and the row after its last; `firsts` int64 (segments + 1,), a
-segment's first chunk; `heads` their number; N lanes of a head; C rows of a chunk; E value lanes of a program.
+segment's first chunk; `heads` their number; N lanes of a head; C rows of a chunk; E lanes
+of a part: products of float32 without matrix units hold all that they sum over in registers.
 """
 
 from __future__ import annotations
@@ -67,7 +68,7 @@ def _exact(x, y):
 
 
 @triton.jit
-def _places(chunk, head, lanes, bounds, heads, N: tl.constexpr, C: tl.constexpr):
+def wkv7_places(chunk, head, lanes, bounds, heads, N: tl.constexpr, C: tl.constexpr):
     """Where a chunk's rows lie in a tensor (rows, heads * N), and which of them there are."""
     rows = tl.load(bounds + 2 * chunk) + tl.arange(0, C)
     at = (rows[:, None] * heads + head) * N + lanes[None, :]
@@ -80,7 +81,7 @@ def _read(x, at, inside):
 
 
 @triton.jit
-def _scaled(r, w, k, a, b, at, inside, C: tl.constexpr):
+def wkv7_scaled(r, w, k, a, b, at, inside, C: tl.constexpr):
     """R', A', B', K' of a chunk, and w, P_t, P.  A row that is not there is zero and decays nothing."""
     w = tl.load(w + at, mask=inside, other=1.0).to(tl.float32)
     through = tl.cumprod(w, 0)
@@ -121,13 +122,20 @@ def _factor(factors, place, which: tl.constexpr, C: tl.constexpr):
 
 
 @triton.jit
-def wkv7_factors(r, w, k, a, b, factors, bounds, heads, N: tl.constexpr, C: tl.constexpr):
-    """factors (chunks, heads, 4, C, C) float32 <- X, ak, rb, rk.  A program for each chunk and head."""
+def wkv7_factors(r, w, k, a, b, factors, bounds, heads, N: tl.constexpr, C: tl.constexpr, E: tl.constexpr):
+    """factors (chunks, heads, 4, C, C) float32 <- X, ak, rb, rk.  A program for each chunk and head; E lanes at a time."""
     place = tl.program_id(0).to(tl.int64)
-    at, inside = _places(place // heads, place % heads, tl.arange(0, N), bounds, heads, N, C)
-    r, a, b, k, _, _, _ = _scaled(r, w, k, a, b, at, inside, C)
-    b, k = tl.trans(b), tl.trans(k)
-    ab, ak, rb, rk = _triangles(_exact(a, b), _exact(a, k), _exact(r, b), _exact(r, k), C)
+    ab = tl.zeros((C, C), tl.float32)
+    ak, rb, rk = ab, ab, ab
+    for part in range(0, N, E):
+        at, inside = wkv7_places(place // heads, place % heads, part + tl.arange(0, E), bounds, heads, N, C)
+        rs, az, bs, ks, _, _, _ = wkv7_scaled(r, w, k, a, b, at, inside, C)
+        bs, ks = tl.trans(bs), tl.trans(ks)
+        ab += _exact(az, bs)
+        ak += _exact(az, ks)
+        rb += _exact(rs, bs)
+        rk += _exact(rs, ks)
+    ab, ak, rb, rk = _triangles(ab, ak, rb, rk, C)
     tl.store(_factor(factors, place, 0, C), _inverse(ab, C))
     tl.store(_factor(factors, place, 1, C), ak)
     tl.store(_factor(factors, place, 2, C), rb)
@@ -160,9 +168,9 @@ def wkv7_forward(
         place = chunk * heads + head
         if KEEP:
             tl.store(states + place * N * N + within, m)
-        at, inside = _places(chunk, head, tl.arange(0, N), bounds, heads, N, C)
-        rs, az, bs, ks, _, _, whole = _scaled(r, w, k, a, b, at, inside, C)
-        at, inside = _places(chunk, head, lanes, bounds, heads, N, C)
+        at, inside = wkv7_places(chunk, head, tl.arange(0, N), bounds, heads, N, C)
+        rs, az, bs, ks, _, _, whole = wkv7_scaled(r, w, k, a, b, at, inside, C)
+        at, inside = wkv7_places(chunk, head, lanes, bounds, heads, N, C)
         vs = _read(v, at, inside)
         z = _product(az, m, PRECISION) + _product(tl.load(_factor(factors, place, 1, C)), vs, PRECISION)
         u = _exact(tl.load(_factor(factors, place, 0, C)), z)
@@ -196,9 +204,9 @@ def wkv7_backward(
         chunk = end - 1 - back
         place = chunk * heads + head
         tl.store(dstates + place * N * N + within, g)
-        at, inside = _places(chunk, head, tl.arange(0, N), bounds, heads, N, C)
-        rs, az, bs, ks, _, _, whole = _scaled(r, w, k, a, b, at, inside, C)
-        at, inside = _places(chunk, head, lanes, bounds, heads, N, C)
+        at, inside = wkv7_places(chunk, head, tl.arange(0, N), bounds, heads, N, C)
+        rs, az, bs, ks, _, _, whole = wkv7_scaled(r, w, k, a, b, at, inside, C)
+        at, inside = wkv7_places(chunk, head, lanes, bounds, heads, N, C)
         dys = _read(dy, at, inside)
         du = _product(tl.trans(tl.load(_factor(factors, place, 2, C))), dys, PRECISION)
         du += _product(bs * whole[None, :], g, PRECISION)
@@ -213,8 +221,9 @@ def wkv7_backward(
 
 
 @triton.jit
-def _from_state(x, state, PRECISION: tl.constexpr):
-    return _product(x, tl.trans(state), PRECISION)
+def _against(x, y, PRECISION: tl.constexpr):
+    """x y^T for operands of the inputs' size."""
+    return _product(x, tl.trans(y), PRECISION)
 
 
 @triton.jit
@@ -222,50 +231,49 @@ def wkv7_gradients(
     r, w, k, v, a, b, dy, u, dz, states, dstates, dr, dw, dk, da, db, bounds, heads,
     N: tl.constexpr, C: tl.constexpr, E: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
-    """dr, dw, dk, da, db (rows, heads * N).  A program for each chunk and head; E value lanes at a time.
+    """dr, dw, dk, da, db (rows, heads * N).  A program for each chunk, head and E key lanes; E value lanes at a time.
 
     The gradient of log w_j is what passes through row j: pairs of a reader at or after j (R' dR') or after it (A' dA')
     and a writer before it, the state that entered and the state that leaves.  Sums to the chunk's end of readers less
     writers leave those pairs; the readers of M and the writers of the state that leaves are summed without cancelling.
     """
-    place = tl.program_id(0).to(tl.int64)
+    program = tl.program_id(0).to(tl.int64)
+    place, i = program // (N // E), tl.arange(0, C)
     chunk, head = place // heads, place % heads
-    i = tl.arange(0, C)
-    keys = tl.arange(0, N)
+    keys = (program % (N // E)) * E + tl.arange(0, E)
     dab = tl.zeros((C, C), tl.float32)
     dak, drb, drk = dab, dab, dab
-    dr_m = tl.zeros((C, N), tl.float32)
+    dr_m = tl.zeros((C, E), tl.float32)
     da_m, db_g, dk_g = dr_m, dr_m, dr_m
-    kept = tl.zeros((N,), tl.float32)
+    kept = tl.zeros((E,), tl.float32)
     for part in range(0, N, E):
         lanes = part + tl.arange(0, E)
-        at, inside = _places(chunk, head, lanes, bounds, heads, N, C)
+        at, inside = wkv7_places(chunk, head, lanes, bounds, heads, N, C)
         within = place * N * N + keys[:, None] * N + lanes[None, :]
         m, g = tl.load(states + within), tl.load(dstates + within)
         kept += tl.sum(m * g, 1)
         us, vs, dys, dzs = _read(u, at, inside), _read(v, at, inside), _read(dy, at, inside), _read(dz, at, inside)
-        dr_m += _from_state(dys, m, PRECISION)
-        da_m += _from_state(dzs, m, PRECISION)
-        db_g += _from_state(us, g, PRECISION)
-        dk_g += _from_state(vs, g, PRECISION)
-        dab += _from_state(dzs, us, PRECISION)
-        dak += _from_state(dzs, vs, PRECISION)
-        drb += _from_state(dys, us, PRECISION)
-        drk += _from_state(dys, vs, PRECISION)
+        dr_m += _against(dys, m, PRECISION)
+        da_m += _against(dzs, m, PRECISION)
+        db_g += _against(us, g, PRECISION)
+        dk_g += _against(vs, g, PRECISION)
+        dab += _against(dzs, us, PRECISION)
+        dak += _against(dzs, vs, PRECISION)
+        drb += _against(dys, us, PRECISION)
+        drk += _against(dys, vs, PRECISION)
     dab, dak, drb, drk = _triangles(dab, dak, drb, drk, C)
-    at, inside = _places(chunk, head, keys, bounds, heads, N, C)
-    rs, az, bs, ks, ws, through, whole = _scaled(r, w, k, a, b, at, inside, C)
-    dr_c = _exact(drb, bs) + _exact(drk, ks)
-    da_c = _exact(dab, bs) + _exact(dak, ks)
-    db_c = _exact(tl.trans(dab), az) + _exact(tl.trans(drb), rs)
-    dk_c = _exact(tl.trans(dak), az) + _exact(tl.trans(drk), rs)
-    tl.store(dr + at, (dr_m + dr_c) * through, mask=inside)
-    tl.store(da + at, (da_m + da_c) * (through / ws), mask=inside)
-    tl.store(db + at, (db_c + db_g * whole[None, :]) / through, mask=inside)
-    tl.store(dk + at, (dk_c + dk_g * whole[None, :]) / through, mask=inside)
-    here = rs * (dr_m + dr_c) - bs * db_c - ks * dk_c
-    after = here + az * (da_m + da_c)
+    at, inside = wkv7_places(chunk, head, keys, bounds, heads, N, C)
+    rs, az, bs, ks, ws, through, whole = wkv7_scaled(r, w, k, a, b, at, inside, C)
+    drs = dr_m + _exact(drb, bs) + _exact(drk, ks)
+    das = da_m + _exact(dab, bs) + _exact(dak, ks)
+    dbs = _exact(tl.trans(dab), az) + _exact(tl.trans(drb), rs)
+    dks = _exact(tl.trans(dak), az) + _exact(tl.trans(drk), rs)
+    tl.store(dr + at, drs * through, mask=inside)
+    tl.store(da + at, das * (through / ws), mask=inside)
+    tl.store(db + at, (dbs + db_g * whole[None, :]) / through, mask=inside)
+    tl.store(dk + at, (dks + dk_g * whole[None, :]) / through, mask=inside)
+    here = rs * drs - bs * dbs - ks * dks
     leaves = (bs * db_g + ks * dk_g) * whole[None, :]
-    dlog = here + _exact((i[:, None] < i[None, :]).to(tl.float32), after)
+    dlog = here + _exact((i[:, None] < i[None, :]).to(tl.float32), here + az * das)
     dlog += _exact((i[:, None] > i[None, :]).to(tl.float32), leaves) + (kept * whole)[None, :]
     tl.store(dw + at, dlog / ws, mask=inside)

@@ -34,8 +34,8 @@ def kernels(name: str) -> ModuleType:
         if error.name != "triton":
             raise
         raise MissingExtra(
-            "the recurrences need triton on a GPU; install it: pip install 'rookery[gpu]', or set ROOKERY_WKV=reference "
-            "and be patient"
+            "on a GPU the recurrences need triton; install it: pip install 'rookery[gpu]', or be patient with "
+            "ROOKERY_WKV=reference"
         ) from None
 
 
@@ -58,9 +58,9 @@ def edges(offsets: Tensor, rows: int, segments: int) -> tuple[int, ...]:
     """The offsets as numbers.  SettingsError unless they cut the rows into the segments."""
     found = tuple(offsets.tolist())
     if len(found) != segments + 1 or found[0] != 0 or found[-1] != rows or list(found) != sorted(found):
+        shown = f"{list(found[:8])}{'...' if found[8:] else ''}"
         raise SettingsError(
-            f"offsets {list(found[:8])}{'...' if len(found) > 8 else ''}: expected {segments + 1} that rise from 0 to the "
-            f"{rows} rows, one more than there are states"
+            f"offsets {shown}: expected {segments + 1} that rise from 0 to the {rows} rows, one more than there are states"
         )
     return found
 
@@ -70,8 +70,8 @@ def check(rows: Sequence[Tensor], state: Tensor, width: int) -> None:
     x = rows[0]
     if x.device.type != "cuda" and not (x.device.type == "cpu" and _interpreted()):
         raise SettingsError(
-            f"ROOKERY_WKV=triton takes tensors on a GPU, not on {x.device}; unset it, or start with TRITON_INTERPRET=1 to "
-            "try the kernels, slowly, without one"
+            f"ROOKERY_WKV=triton takes tensors on a GPU, not on {x.device}; unset it, or start with TRITON_INTERPRET=1 "
+            "to try the kernels, slowly, without one"
         )
     for y in (*rows, state):
         if y.dtype not in _TYPES or y.device != x.device:

@@ -36,8 +36,8 @@ def wkv6_forward(
 ):
     """y_t = r (M + u k^T v);  M <- diag(w) M + k^T v.  A program for each segment, head and E value lanes.
 
-    y, states <- the rows' outputs and the final states.  KEEP: states (chunks, heads, N, N) <- M as it enters each chunk,
-    and no output.
+    y, states <- the rows' outputs and the final states.
+    KEEP: no output;  states (chunks, heads, N, N) <- M as it enters each chunk.
     """
     segment, head, lanes, within = walk(heads, N, E)
     keys = head * N + tl.arange(0, N)
@@ -59,7 +59,7 @@ def wkv6_forward(
 
 
 @triton.jit
-def _states_of_chunk(w, k, v, m, begin, end, width, lanes, scratch, within, N: tl.constexpr):
+def wkv6_states(w, k, v, m, begin, end, width, lanes, scratch, within, N: tl.constexpr):
     """scratch <- the state before each row of a chunk that m enters."""
     for row in range(begin, end):
         tl.store(scratch + (row - begin) * N * N + within, m)
@@ -91,7 +91,7 @@ def wkv6_backward(
             chunk = last - 1 - back
             begin, end = tl.load(bounds + 2 * chunk), tl.load(bounds + 2 * chunk + 1)
             m = tl.load(states + (chunk * heads + head) * N * N + within)
-            _states_of_chunk(w, k, v, m, begin, end, heads * N, lanes, scratch, within, N)
+            wkv6_states(w, k, v, m, begin, end, heads * N, lanes, scratch, within, N)
             tl.debug_barrier()  # what one thread wrote another may read
             for step in range(0, end - begin):
                 row = end - 1 - step
@@ -152,7 +152,7 @@ def wkv4_forward(w, u, k, v, state, edges, y, final, D, E: tl.constexpr):
 
 
 @triton.jit
-def _states_of_segment(w, k, v, state, begin, end, scratch, at, lanes, inside, D):
+def wkv4_states(w, k, v, state, begin, end, scratch, at, lanes, inside, D):
     """scratch (rows, 3, D) <- a, b, p before each row."""
     decay = _column(w, lanes, inside)
     a, b, p = _column(state, at, inside), _column(state, at + D, inside), _column(state, at + 2 * D, inside)
@@ -167,9 +167,7 @@ def _states_of_segment(w, k, v, state, begin, end, scratch, at, lanes, inside, D
 
 
 @triton.jit
-def wkv4_backward(
-    w, u, k, v, state, edges, dy, dfinal, scratch, dw, du, dk, dv, dstate, D, E: tl.constexpr
-):
+def wkv4_backward(w, u, k, v, state, edges, dy, dfinal, scratch, dw, du, dk, dv, dstate, D, E: tl.constexpr):
     """The gradients; dw and du (segments, D) <- each segment's share.
 
     A state's unit p cancels in y; in the state itself it counts, and its gradient goes to the larger logarithm.
@@ -178,7 +176,7 @@ def wkv4_backward(
     decay, bonus = _column(w, lanes, inside), _column(u, lanes, inside)
     begin, end = tl.load(edges + segment), tl.load(edges + segment + 1)
     at = segment * 3 * D + lanes
-    _states_of_segment(w, k, v, state, begin, end, scratch, at, lanes, inside, D)
+    wkv4_states(w, k, v, state, begin, end, scratch, at, lanes, inside, D)
     tl.debug_barrier()  # what one thread wrote another may read
     da, db, dp = _column(dfinal, at, inside), _column(dfinal, at + D, inside), _column(dfinal, at + 2 * D, inside)
     ddecay = tl.zeros((E,), tl.float32)
@@ -186,7 +184,11 @@ def wkv4_backward(
     for step in range(0, end - begin):
         row = end - 1 - step
         kept, here = row * 3 * D + lanes, row * D + lanes
-        a, b, p = _column(scratch, kept, inside), _column(scratch, kept + D, inside), _column(scratch, kept + 2 * D, inside)
+        a, b, p = (
+            _column(scratch, kept, inside),
+            _column(scratch, kept + D, inside),
+            _column(scratch, kept + 2 * D, inside),
+        )
         ks, vs, dys = _column(k, here, inside), _column(v, here, inside), _column(dy, here, inside)
         old, new, _ = _weights(p + decay, ks)
         dold, dnew = old * (da * a + db * b), new * (da * vs + db)

@@ -26,7 +26,7 @@ from rookery.ops.wkv.launch import check, check_heads, edges, kernels, launch, p
 __all__ = ["wkv4", "wkv6", "wkv7"]
 
 CHUNK = 16  # matrix units take no fewer rows, and the triangle costs the square of them
-_PART = 32  # value lanes of a program: parts of heads fill a GPU that segments and heads alone may not
+_PART = 32  # lanes of a program: parts of heads fill a GPU that segments and heads alone may not
 _CHANNELS = 64  # of a program of RWKV-4
 _SCRATCHES = 256  # programs of RWKV-6's way back, each with CHUNK states of its own: 64 MiB for heads of 64 lanes
 
@@ -144,8 +144,9 @@ class _Heads:
         """The matrices X, ak, rb, rk of each chunk and head."""
         r, w, k, _, a, b = rows
         out = _float(self.state, len(self.chunks), self.heads, 4, CHUNK, CHUNK)
-        where = (out, self.chunks.bounds, self.heads)
-        launch(self.module, "wkv7_factors", len(self.chunks) * self.heads, r, w, k, a, b, *where, N=self.lanes, C=CHUNK)
+        given = (r, w, k, a, b, out, self.chunks.bounds, self.heads)
+        programs = len(self.chunks) * self.heads
+        launch(self.module, "wkv7_factors", programs, *given, N=self.lanes, C=CHUNK, E=self.part)
         return out
 
     def states(self) -> Tensor:
@@ -154,7 +155,8 @@ class _Heads:
 
     def each_chunk(self, name: str, *given: Tensor) -> None:
         constants = {"N": self.lanes, "E": self.part, **self.exact}
-        launch(self.module, name, len(self.chunks) * self.heads, *given, self.chunks.bounds, self.heads, **constants)
+        programs = len(self.chunks) * self.heads * (self.lanes // self.part)
+        launch(self.module, name, programs, *given, self.chunks.bounds, self.heads, **constants)
 
     def each_segment(self, name: str, *given: Tensor, **flags: bool) -> None:
         where = (self.chunks.bounds, self.chunks.firsts, self.heads)
