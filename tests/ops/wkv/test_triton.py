@@ -20,12 +20,13 @@ from rookery.ops import wkv  # noqa: E402
 from rookery.ops.wkv.chunks import chunks  # noqa: E402
 
 HERE = Path(__file__).parent
+BENCHMARK = HERE.parents[2] / "benchmarks" / "wkv_gpu.py"
 SHARED_MEMORY = {"sm_80": 163 * 1024, "sm_90": 227 * 1024, "gfx942": 64 * 1024}  # of a program, at most
 
 
-def _run(script: str, **variables: str) -> dict[str, dict[str, float]]:
+def _run(script: str, *arguments: str, **variables: str) -> dict[str, dict[str, float]]:
     environment = {name: value for name, value in os.environ.items() if name != "TRITON_INTERPRET"} | variables
-    done = subprocess.run([sys.executable, HERE / script], env=environment, capture_output=True, text=True)
+    done = subprocess.run([sys.executable, HERE / script, *arguments], env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-4000:]
     return json.loads(done.stdout)
 
@@ -40,6 +41,26 @@ def test_interpreted_kernels_compute_the_formulas(case: Case, interpreted):
     errors = interpreted[str(case)]
     assert {"y", "final", "dk", "dv", "dw", "dstate"} <= set(errors)
     assert {name: error for name, error in errors.items() if not error <= case.bound} == {}
+
+
+@pytest.fixture(scope="module")
+def on_a_gpu() -> dict[str, dict[str, float]]:
+    if not torch.cuda.is_available():
+        pytest.skip("needs a GPU of NVIDIA or AMD")
+    return _run("kernel_cases.py", "cuda")
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_kernels_on_a_gpu_compute_the_formulas(case: Case, on_a_gpu):
+    assert {name: error for name, error in on_a_gpu[str(case)].items() if not error <= case.bound} == {}
+
+
+def test_the_benchmark_says_what_is_missing():
+    if torch.cuda.is_available():
+        pytest.skip("nothing is missing here")
+    done = subprocess.run([sys.executable, BENCHMARK], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "wkv_gpu.py needs a GPU of NVIDIA or AMD, and torch sees none here\n"
 
 
 @pytest.fixture(scope="module")
@@ -82,9 +103,12 @@ def test_tensors_elsewhere_are_refused(monkeypatch):
     [
         ({"lanes": 24}, r"expected \(segments, heads, N, N\) with N of 16, 32, 64, 128"),
         ({"dtype": torch.float64}, "take float32, bfloat16 and float16"),
-        ({"offsets": (0, 5)}, r"offsets \[0, 5\]: expected 2 that rise from 0 to the 4 rows"),
-        ({"offsets": (0, 2, 4)}, "expected 2 that rise"),
-        ({"offsets": (4, 4)}, "expected 2 that rise"),
+        (
+            {"offsets": (0, 5)},
+            r"offsets \[0, 5\]: expected 2, one more than states, that rise from 0 to the 4 rows",
+        ),
+        ({"offsets": (0, 2, 4)}, "expected 2, one more"),
+        ({"offsets": (4, 4)}, "expected 2, one more"),
     ],
 )
 def test_what_kernels_cannot_take_is_refused(monkeypatch, given, sentence):

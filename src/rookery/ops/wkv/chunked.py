@@ -1,8 +1,8 @@
 """
 RWKV-7's recurrence in chunks of C rows, as Triton kernels.  Importing this imports triton.
 
-One head, one chunk; R, A, B, K, V have its rows, M (key lanes x value lanes) is the state that enters.  P_t is the product
-of the decays of the rows up to and including t, P the product of all of them.
+One head, one chunk; R, A, B, K, V have its rows, M (key lanes x value lanes) is the state that enters.  P_t is the
+product of the decays of the rows up to and including t, P the product of all of them.
 
     R' = R * P_t    A' = A * P_(t-1)    B' = B / P_t    K' = K / P_t
     ab = A' B'^T and ak = A' K'^T below the diagonal;  rb = R' B'^T and rk = R' K'^T on it and below
@@ -40,10 +40,11 @@ import triton.language as tl
 
 __all__ = ["OPTIONS", "walk", "wkv7_backward", "wkv7_factors", "wkv7_forward", "wkv7_gradients"]
 
-# Said in full, since triton's defaults change: fusing a product and a sum rounds once instead of twice.  Loads of the
-# next chunk while this one is computed (more stages) would take shared memory that 64 KiB, AMD's limit, has not.
+# Said in full, since triton's defaults change: fusing a product and a sum rounds once instead of twice.  With four
+# warps and heads of 64 lanes at most 136 bytes of a thread's registers spill (sm_90, as compiled); with two, more.  What more
+# stages, which fetch the next chunk while this one is computed, are worth was not measured.
 OPTIONS = {
-    "wkv7_factors": {"num_warps": 2, "num_stages": 1, "enable_fp_fusion": True},  # its tiles are 16 rows high
+    "wkv7_factors": {"num_warps": 2, "num_stages": 1, "enable_fp_fusion": True},  # its results are 16 x 16
     "wkv7_forward": {"num_warps": 4, "num_stages": 1, "enable_fp_fusion": True},
     "wkv7_backward": {"num_warps": 4, "num_stages": 1, "enable_fp_fusion": True},
     "wkv7_gradients": {"num_warps": 4, "num_stages": 1, "enable_fp_fusion": True},
@@ -123,7 +124,10 @@ def _factor(factors, place, which: tl.constexpr, C: tl.constexpr):
 
 @triton.jit
 def wkv7_factors(r, w, k, a, b, factors, bounds, heads, N: tl.constexpr, C: tl.constexpr, E: tl.constexpr):
-    """factors (chunks, heads, 4, C, C) float32 <- X, ak, rb, rk.  A program for each chunk and head; E lanes at a time."""
+    """factors (chunks, heads, 4, C, C), float32 <- X, ak, rb, rk.
+
+    A program for each chunk and head, E lanes at a time.
+    """
     place = tl.program_id(0).to(tl.int64)
     ab = tl.zeros((C, C), tl.float32)
     ak, rb, rk = ab, ab, ab

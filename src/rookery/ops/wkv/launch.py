@@ -60,7 +60,7 @@ def edges(offsets: Tensor, rows: int, segments: int) -> tuple[int, ...]:
     if len(found) != segments + 1 or found[0] != 0 or found[-1] != rows or list(found) != sorted(found):
         shown = f"{list(found[:8])}{'...' if found[8:] else ''}"
         raise SettingsError(
-            f"offsets {shown}: expected {segments + 1} that rise from 0 to the {rows} rows, one more than there are states"
+            f"offsets {shown}: expected {segments + 1}, one more than states, that rise from 0 to the {rows} rows"
         )
     return found
 
