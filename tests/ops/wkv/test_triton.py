@@ -43,16 +43,12 @@ def test_interpreted_kernels_compute_the_formulas(case: Case, interpreted):
     assert {name: error for name, error in errors.items() if not error <= case.bound} == {}
 
 
-@pytest.fixture(scope="module")
-def on_a_gpu() -> dict[str, dict[str, float]]:
+def test_kernels_on_a_gpu_compute_the_formulas():
     if not torch.cuda.is_available():
         pytest.skip("needs a GPU of NVIDIA or AMD")
-    return _run("kernel_cases.py", "cuda")
-
-
-@pytest.mark.parametrize("case", CASES, ids=str)
-def test_kernels_on_a_gpu_compute_the_formulas(case: Case, on_a_gpu):
-    assert {name: error for name, error in on_a_gpu[str(case)].items() if not error <= case.bound} == {}
+    errors = _run("kernel_cases.py", "cuda")
+    bad = {str(case): errors[str(case)] for case in CASES if not max(errors[str(case)].values()) <= case.bound}
+    assert bad == {}
 
 
 def test_the_benchmark_says_what_is_missing():
@@ -144,5 +140,5 @@ def test_without_triton_there_is_a_remedy(monkeypatch):
 
     monkeypatch.setitem(sys.modules, "triton", None)
     monkeypatch.delitem(sys.modules, "rookery.ops.wkv.chunked", raising=False)
-    with pytest.raises(MissingExtra, match=r"pip install 'rookery\[gpu\]', or set ROOKERY_WKV=reference"):
+    with pytest.raises(MissingExtra, match=r"pip install 'rookery\[gpu\]', or be patient with ROOKERY_WKV=reference"):
         kernels("chunked")

@@ -41,8 +41,8 @@ import triton.language as tl
 __all__ = ["OPTIONS", "walk", "wkv7_backward", "wkv7_factors", "wkv7_forward", "wkv7_gradients"]
 
 # Said in full, since triton's defaults change: fusing a product and a sum rounds once instead of twice.  With four
-# warps and heads of 64 lanes at most 136 bytes of a thread's registers spill (sm_90, as compiled); with two, more.  What more
-# stages, which fetch the next chunk while this one is computed, are worth was not measured.
+# warps and heads of 64 lanes at most 136 bytes of a thread's registers spill (sm_90, as compiled); with two, more.
+# What more stages, which fetch the next chunk while this one is computed, are worth was not measured.
 OPTIONS = {
     "wkv7_factors": {"num_warps": 2, "num_stages": 1, "enable_fp_fusion": True},  # its results are 16 x 16
     "wkv7_forward": {"num_warps": 4, "num_stages": 1, "enable_fp_fusion": True},
