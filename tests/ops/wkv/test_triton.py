@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -24,7 +25,7 @@ BENCHMARK = HERE.parents[2] / "benchmarks" / "wkv_gpu.py"
 SHARED_MEMORY = {"sm_80": 163 * 1024, "sm_90": 227 * 1024, "gfx942": 64 * 1024}  # of a program, at most
 
 
-def _run(script: str, *arguments: str, **variables: str) -> dict[str, dict[str, float]]:
+def _run(script: str, *arguments: str, **variables: str) -> Any:
     environment = {name: value for name, value in os.environ.items() if name != "TRITON_INTERPRET"} | variables
     done = subprocess.run([sys.executable, HERE / script, *arguments], env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-4000:]
@@ -60,7 +61,7 @@ def test_the_benchmark_says_what_is_missing():
 
 
 @pytest.fixture(scope="module")
-def compiled() -> dict[str, dict[str, float]]:
+def compiled() -> dict[str, dict[str, int] | str]:
     triton = pytest.importorskip("triton")
     if not {"nvidia", "amd"} <= set(triton.backends.backends):
         pytest.skip(f"this triton compiles for {', '.join(triton.backends.backends) or 'nothing'} only")
@@ -70,6 +71,8 @@ def compiled() -> dict[str, dict[str, float]]:
 @pytest.mark.parametrize("target", SHARED_MEMORY)
 def test_every_kernel_compiles_and_fits(target: str, compiled):
     kernels = compiled[target]
+    if isinstance(kernels, str):
+        pytest.skip(kernels)
     assert len({label.split()[0] for label in kernels}) == 8
     assert {label: size for label, size in kernels.items() if size > SHARED_MEMORY[target]} == {}
 
