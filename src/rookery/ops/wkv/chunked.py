@@ -29,8 +29,8 @@ before them are independent of each other, and so are the gradients after them, 
 - Masks select; they never multiply: above the diagonal a factor may overflow, and infinity times zero is not zero.
 
 Names: `bounds` int64 (chunks, 2), a chunk's first row and the row after its last; `firsts` int64 (segments + 1,), a
-segment's first chunk; `heads` their number; N lanes of a head; C rows of a chunk; E lanes
-of a part: products of float32 without matrix units hold all that they sum over in registers.
+segment's first chunk; `heads` their number; N lanes of a head; C rows of a chunk; E lanes of a part of a head: products
+of float32 without matrix units hold all that they sum over in registers.
 """
 
 from __future__ import annotations
