@@ -6,22 +6,27 @@ namespace rookery {
 
 constexpr int kWkvChunk = 64;       // rows between two kept states
 constexpr int kWkvMostLanes = 512;  // of a head
+constexpr int kWkvChannels = 64;    // of RWKV-4, taken together
 constexpr int kWkvBlock = 8;        // no kernel takes more value lanes at once
 
 // Rows of one head, the operands of a row side by side, `lanes` numbers each, lanes that a head lacks zero:
 //   RWKV-7       r w k v a b dy
 //   RWKV-5, 6    r w k v dy
-// lanes: 16, 32, 64 or another multiple of 16.  States are (value lane, key lane).
+//   RWKV-4       k v dy, of 64 channels
+// lanes: 16, 32, 64 or another multiple of 16.  States are (value lane, key lane); RWKV-4's (3, 64): numerator,
+// denominator, exponent.
 struct WkvRows {
   int count, lanes;
   const float* x;
-  const float* u;  // RWKV-5, 6: the bonus
+  const float* u;  // RWKV-4, 5, 6: the bonus
+  const float* w;  // RWKV-4: the logarithm of the decay
 };
 
-// Where the gradients of rows go: those of the operands but dy, in their order; du is added to.
+// Where the gradients of rows go: those of the operands but dy, in their order; du and dw are added to.
 struct WkvGradients {
   float* dx;
   float* du;
+  float* dw;
 };
 
 struct WkvKernels {
@@ -29,10 +34,12 @@ struct WkvKernels {
   // y: count x lanes.  The state becomes the one after the rows.
   void (*forward7)(const WkvRows& rows, float* state, float* y);
   void (*forward6)(const WkvRows& rows, float* state, float* y);
+  void (*forward4)(const WkvRows& rows, float* state, float* y);
   // state: the one before the rows.  ds: the gradient of the state after the rows becomes that of the one before.
   // scratch: wkv_scratch(lanes) floats.
   void (*backward7)(const WkvRows& rows, const float* state, float* ds, const WkvGradients& to, float* scratch);
   void (*backward6)(const WkvRows& rows, const float* state, float* ds, const WkvGradients& to, float* scratch);
+  void (*backward4)(const WkvRows& rows, const float* state, float* ds, const WkvGradients& to, float* scratch);
 };
 
 inline size_t wkv_scratch(int lanes) { return (kWkvChunk + 1) * size_t(kWkvBlock) * (lanes + 1); }

@@ -1,6 +1,6 @@
 // Kernels of the WKV recurrences, written once.  Included by one file per instruction set, which first defines
 //   W       floats in a vector; divides 16
-//   vf      vectors of W floats
+//   vf, vi  vectors of W floats, of W int32
 //   sum4    the sums of four vectors
 // Uses no library code: whatever is inlined here exists in this file alone.
 //
@@ -24,15 +24,10 @@
 // as (S_t - ...) diag(1 / w): a division by the decay loses 64 log2(1 / w) bits over a chunk, all there are at w = 0.7.
 // A row costs 9 N^2 operations forward and 26 N^2 backward; the kept states are N^2 / 64 numbers for each row.
 
+#include "vectors.inl"
+
 namespace rookery {
 namespace {
-
-inline vf load(const float* p) {
-  vf v;
-  __builtin_memcpy(&v, p, sizeof v);
-  return v;
-}
-inline void store(float* p, vf v) { __builtin_memcpy(p, &v, sizeof v); }
 
 template <int Q>
 inline void sums(const vf* x, float* out) {
@@ -180,6 +175,120 @@ void backward7_of(const WkvRows& rows, const float* state, float* ds, const WkvG
   }
 }
 
+// ---------------------------------------------------------------- RWKV-5 and 6
+
+// x . (y z); the lanes that a head lacks add nothing.
+inline float total(const float* x, const float* y, const float* z, int n) {
+  vf sum[4] = {};
+  for (int o = 0; o < n; o += W) sum[0] += load(x + o) * (z ? load(y + o) * load(z + o) : load(y + o));
+  float out[4];
+  sum4(sum, out);
+  return out[0];
+}
+
+template <int NV, int Q>
+void forward6_of(const WkvRows& rows, float* state, float* y) {
+  const int nv = NV ? NV : rows.lanes / W, n = nv * W;
+  float bonus[kWkvChunk];
+  for (int t = 0; t < rows.count; ++t) {
+    const Row6 x(rows.x + size_t(t) * Row6::kInputs * n, n);
+    bonus[t] = total(x.r, x.k, rows.u, n);
+  }
+  for (int i = 0; i < n; i += Q, state += Q * n) {
+    Block<NV, Q> block;
+    block.take(state, nv);
+    for (int t = 0; t < rows.count; ++t) {
+      const Row6 x(rows.x + size_t(t) * Row6::kInputs * n, n);
+      vf sum[Q] = {};
+      for (int j = 0; j < nv; ++j) {
+        const vf r = load(x.r + j * W), w = load(x.w + j * W), k = load(x.k + j * W);
+        for (int q = 0; q < Q; ++q) {
+          vf& s = block.s[q][j];
+          sum[q] += s * r;
+          s = s * w + x.v[i + q] * k;
+        }
+      }
+      float* out = y + size_t(t) * n + i;
+      sums<Q>(sum, out);
+      for (int q = 0; q < Q; ++q) out[q] += bonus[t] * x.v[i + q];
+    }
+    block.give(state, nv);
+  }
+}
+
+// The states of a block before every row.
+template <int NV, int Q>
+inline void states6(const WkvRows& rows, const float* state, int i, float* states) {
+  const int nv = NV ? NV : rows.lanes / W, n = nv * W;
+  Block<NV, Q> block;
+  block.take(state, nv);
+  for (int t = 0; t < rows.count; ++t, states += Q * n) {
+    const Row6 x(rows.x + size_t(t) * Row6::kInputs * n, n);
+    for (int j = 0; j < nv; ++j) {
+      const vf w = load(x.w + j * W), k = load(x.k + j * W);
+      for (int q = 0; q < Q; ++q) {
+        vf& s = block.s[q][j];
+        store(states + q * n + j * W, s);
+        s = s * w + x.v[i + q] * k;
+      }
+    }
+  }
+}
+
+template <int NV, int Q>
+inline void back6(Block<NV, Q>& g, const Row6& x, const float* before, int i, float* dx, int nv) {
+  const int n = nv * W;
+  float *dr = dx, *dw = dx + n, *dk = dx + 2 * n;
+  vf gk[Q] = {};
+  for (int j = 0; j < nv; ++j) {
+    const int o = j * W;
+    const vf r = load(x.r + o), w = load(x.w + o), k = load(x.k + o);
+    vf sr = load(dr + o), sw = load(dw + o), sk = load(dk + o);
+    for (int q = 0; q < Q; ++q) {
+      vf& d = g.s[q][j];
+      const vf s = load(before + q * n + o);
+      sr += x.dy[i + q] * s;
+      sw += s * d;
+      sk += x.v[i + q] * d;
+      gk[q] += d * k;
+      d = d * w + x.dy[i + q] * r;
+    }
+    store(dr + o, sr), store(dw + o, sw), store(dk + o, sk);
+  }
+  sums<Q>(gk, dx + 3 * n + i);
+}
+
+// What the bonus adds, all lanes of a row at once.
+inline void bonus6(const Row6& x, const float* u, float* dx, float* du, int n) {
+  float *dr = dx, *dk = dx + 2 * n, *dv = dx + 3 * n;
+  const float c = total(x.v, x.dy, nullptr, n), bonus = total(x.r, x.k, u, n);
+  for (int o = 0; o < n; o += W) {
+    const vf r = load(x.r + o), k = load(x.k + o), uu = load(u + o);
+    store(dr + o, load(dr + o) + c * (uu * k));
+    store(dk + o, load(dk + o) + c * (uu * r));
+    store(dv + o, load(dv + o) + bonus * load(x.dy + o));
+    store(du + o, load(du + o) + c * (r * k));
+  }
+}
+
+template <int NV, int Q>
+void backward6_of(const WkvRows& rows, const float* state, float* ds, const WkvGradients& to, float* scratch) {
+  const int nv = NV ? NV : rows.lanes / W, n = nv * W;
+  __builtin_memset(to.dx, 0, sizeof(float) * rows.count * 4 * n);
+  for (int i = 0; i < n; i += Q) {
+    states6<NV, Q>(rows, state + size_t(i) * n, i, scratch);
+    Block<NV, Q> g;
+    g.take(ds + size_t(i) * n, nv);
+    for (int t = rows.count - 1; t >= 0; --t) {
+      const Row6 x(rows.x + size_t(t) * Row6::kInputs * n, n);
+      back6<NV, Q>(g, x, scratch + size_t(t) * Q * n, i, to.dx + size_t(t) * 4 * n, nv);
+    }
+    g.give(ds + size_t(i) * n, nv);
+  }
+  for (int t = rows.count - 1; t >= 0; --t)
+    bonus6(Row6(rows.x + size_t(t) * Row6::kInputs * n, n), rows.u, to.dx + size_t(t) * 4 * n, to.du, n);
+}
+
 // ---------------------------------------------------------------- tables
 
 // Blocks of 4 or 8 value lanes: at 64 key lanes, 16 registers of 16 floats.
@@ -198,9 +307,17 @@ void forward7(const WkvRows& rows, float* state, float* y) {
 void backward7(const WkvRows& rows, const float* state, float* ds, const WkvGradients& to, float* scratch) {
   ROOKERY_WKV_SIZES(backward7_of, rows.lanes, rows, state, ds, to, scratch)
 }
+void forward6(const WkvRows& rows, float* state, float* y) {
+  ROOKERY_WKV_SIZES(forward6_of, rows.lanes, rows, state, y)
+}
+void backward6(const WkvRows& rows, const float* state, float* ds, const WkvGradients& to, float* scratch) {
+  ROOKERY_WKV_SIZES(backward6_of, rows.lanes, rows, state, ds, to, scratch)
+}
 
 }  // namespace
 }  // namespace rookery
 
+#include "wkv4.inl"
+
 #define ROOKERY_WKV_KERNELS(label) \
-  { label, forward7, nullptr, backward7, nullptr }
+  { label, forward7, forward6, forward4, backward7, backward6, backward4 }

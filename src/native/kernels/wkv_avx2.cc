@@ -8,6 +8,7 @@ namespace {
 
 constexpr int W = 8;
 typedef float vf __attribute__((vector_size(32)));
+typedef int vi __attribute__((vector_size(32)));
 
 inline void sum4(const vf* x, float* out) {
   const __m256 a(x[0]), b(x[1]), c(x[2]), d(x[3]);

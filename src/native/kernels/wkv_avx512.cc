@@ -8,6 +8,7 @@ namespace {
 
 constexpr int W = 16;
 typedef float vf __attribute__((vector_size(64)));
+typedef int vi __attribute__((vector_size(64)));
 
 inline void sum4(const vf* x, float* out) {
   const __m512 a(x[0]), b(x[1]), c(x[2]), d(x[3]);

@@ -8,6 +8,7 @@ namespace {
 
 constexpr int W = 4;
 typedef float vf __attribute__((vector_size(16)));
+typedef int vi __attribute__((vector_size(16)));
 
 inline void sum4(const vf* x, float* out) {
   const float32x4_t ab = vpaddq_f32(float32x4_t(x[0]), float32x4_t(x[1]));
