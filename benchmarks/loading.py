@@ -53,6 +53,9 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=0)
     parser.add_argument("--cold", action="store_true", help="read from the disk")
     given = parser.parse_args()
+    for path in given.files:
+        if not path.exists():
+            parser.error(f"{path}: there is no such file")
     found: dict[Path, list[Figures]] = {path: [] for path in given.files}
     for _ in range(given.rounds):
         for path in given.files:

@@ -53,7 +53,11 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--plot", type=Path, help="where to draw it")
     parser.add_argument("--context", default="512,1024,2048,4096,8192,16384")
     parser.add_argument("--tables", action="store_true", help="measure nothing, print what is there")
-    return parser.parse_args()
+    options = parser.parse_args()
+    for path in (*options.models, *([options.transformer] if options.transformer else [])):
+        if not path.is_file():  # found out after the first half hour it would be a pity
+            parser.error(f"{path}: there is no such file")
+    return options
 
 
 def _commands(options: argparse.Namespace) -> Iterator[tuple[str, list[str]]]:

@@ -89,7 +89,11 @@ def _options() -> argparse.Namespace:
     parser.add_argument("models", nargs="+", type=Path)
     parser.add_argument("--text", type=Path, required=True, help="UTF-8, or such a text packed with xz")
     parser.add_argument("--tokens", type=int, default=4096)
-    return parser.parse_args()
+    options = parser.parse_args()
+    for path in (options.text, *options.models):
+        if not path.exists():
+            parser.error(f"{path}: there is no such file")
+    return options
 
 
 if __name__ == "__main__":

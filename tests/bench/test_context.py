@@ -51,6 +51,15 @@ def test_a_transformer_that_is_not_there(model, tmp_path, monkeypatch):
         contexts(model, tmp_path / "absent.gguf", [16], 1)
 
 
+def test_a_transformer_that_is_none(model, tmp_path, monkeypatch):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: object())
+    (tmp_path / "text").write_bytes(b"no model at all")
+    with pytest.raises(SettingsError, match="not a GGUF file"):
+        contexts(model, tmp_path / "text", [16], 1)
+    with pytest.raises(SettingsError, match="RWKV-7, not a transformer"):
+        contexts(model, model, [16], 1)
+
+
 FOUND = {
     "lengths": [512, 2048],
     "programs": {
@@ -67,6 +76,16 @@ def test_draws(tmp_path, suffix):
     plot(FOUND, path)
     magic = {".svg": b"<?xml", ".png": b"\x89PNG", ".pdf": b"%PDF"}[suffix]
     assert path.read_bytes().startswith(magic)
+
+
+def test_flat_lines_have_room_above(tmp_path):
+    pytest.importorskip("matplotlib")
+    from matplotlib.figure import Figure
+
+    axes = Figure().subplots()
+    points = [{"resident_bytes": 100}, {"resident_bytes": 100}]
+    plotting._panel(axes, {"lengths": [1, 2], "programs": {"rookery": {"points": points}}}, "resident_bytes", 1, "")
+    assert axes.get_ylim()[1] >= 105
 
 
 def test_what_can_be_said_before_measuring(tmp_path, monkeypatch):

@@ -132,6 +132,10 @@ def test_refuses_in_one_sentence(rookery, small, garbage, tmp_path):
     rookery("bench", small, "--context", "9,2").failed("--context", "ascending")
     rookery("bench", small, "--formats", "Q8_0").failed("--formats", "--kernels")
     rookery("bench", "--kernels", "--formats", "Q9").failed("Q9")
+    rookery("bench", "--kernels", "--formats", "Q8_0,").failed("--formats", "such as Q8_0,Q4_K")
+    rookery("bench", small, "--batch", "9" * 5000).failed("--batch", "expected numbers")
+    rookery("bench", small, "--formats", "").failed("--formats", "--kernels")
+    rookery("bench", small, "--json", "--markdown").failed("--json", "--markdown")
     rookery("bench", garbage, "--first-token", "--threads", 1).failed("garbage.pth")
     rookery("bench", garbage, "--context", "5", "--threads", 1).failed("garbage.pth")
 

@@ -101,7 +101,8 @@ def test_ctrl_c_ends_any_command_with_130(monkeypatch, rookery, small):
 
 
 def test_a_missing_text_is_an_error_like_any_other(rookery, small, tmp_path):
-    rookery("perplexity", small, tmp_path / "absent").failed("absent: No such file")
+    for arguments in (("perplexity", small), ("quantize", small, tmp_path / "out.gguf", "--text")):
+        rookery(*arguments, tmp_path / "absent").failed("absent: cannot be read (No such file", "give the path")
 
 
 MAIN = "import sys; from rookery.cli import main; main()"
@@ -134,6 +135,6 @@ def test_colours_may_be_switched_off(monkeypatch, rookery, small, variables, col
 
 
 def test_only_the_wrong_option_is_named(rookery, small):
-    for option, value in (("--context", 1), ("--chunk", 0)):
+    for option, value in (("--context", 1), ("--chunk", 0), ("--start-token", 256)):
         run = rookery("perplexity", small, option, value, stdin=b"text")
         run.failed(f"rookery: {option} is {value}, expected")

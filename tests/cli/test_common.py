@@ -1,7 +1,8 @@
-"""The bar on stderr."""
+"""The bar on stderr, and JSON on stdout."""
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -48,3 +49,8 @@ def test_a_bar_ends_with_the_work(bars: Callable[[], list[str]]) -> None:
     with common.progress("Reading") as report:
         report(1, 2)
     assert bars() == ["start", "stop"]
+
+
+def test_json_has_no_infinity(capsys: pytest.CaptureFixture[str]) -> None:
+    common.print_json({"a": [float("inf"), 1.5, (float("nan"),)], "b": -float("inf")})
+    assert json.loads(capsys.readouterr().out, parse_constant=pytest.fail) == {"a": [None, 1.5, [None]], "b": None}

@@ -53,14 +53,22 @@ def test_a_state_is_not_a_model(rookery, small, tmp_path):
 
 def test_rounds_to_a_smaller_type_and_says_so(rookery, small, tmp_path):
     run = rookery("convert", small, tmp_path / "m.safetensors", "--dtype", "bf16", "--check")
-    assert "rounded" in run.out
+    assert "tensors were rounded" in run.out
+    assert "are the same" not in run.out
     assert open_checkpoint(tmp_path / "m.safetensors").tensors["head.weight"].format == "BF16"
 
 
 def test_gguf_takes_block_formats(rookery, small, tmp_path):
     check = rookery("convert", small, tmp_path / "m.gguf", "--dtype", "Q8_0", "--check", "--json").json["check"]
     assert 0 < check["largest_relative_error"] < 0.01
-    rookery("convert", small, tmp_path / "m.pth", "--dtype", "Q8_0").failed("Q8_0", "F32, F16, BF16")
+    rookery("convert", small, tmp_path / "m.pth", "--dtype", "Q8_0").failed("Q8_0", "F32, F16, BF16", "quantize")
+
+
+def test_says_which_rows_no_block_format_fits(rookery, small, tmp_path):
+    assert "note" not in rookery("convert", small, tmp_path / "whole.gguf", "--dtype", "Q8_0", "--json").json
+    about = rookery("convert", small, tmp_path / "narrow.gguf", "--dtype", "Q4_K", "--json").json
+    assert "rows of 32 and 128 numbers became F16" in about["note"]
+    assert open_checkpoint(tmp_path / "narrow.gguf").tensors["head.weight"].format == "F16"
 
 
 def test_gguf_of_a_world_model_carries_the_vocabulary(rookery, worldly, tmp_path):

@@ -226,6 +226,13 @@ def test_words_that_no_model_has_are_not_written(tmp_path, words):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_metadata_without_room_are_left_out(tmp_path):
+    """In JSON each character of the text takes six bytes: more than any reader's header has room for."""
+    given = {"general.description": "\u6771" * (3 << 20), "general.name": "goose", "rookery.quality": "{}"}
+    found = again(replace(checkpoint(CONFIGS["7"]), metadata=given), tmp_path)
+    assert found.metadata == {"general.name": "goose", "rookery.quality": "{}"}
+
+
 def test_a_quantised_copy_has_another_fingerprint(tmp_path):
     from rookery.quantize import quantized, recipe
 

@@ -80,6 +80,19 @@ def test_overflow_is_an_error_and_leaves_the_old_file(tmp_path: Path, dtype: str
     assert list(tmp_path.iterdir()) == [path]
 
 
+@pytest.mark.parametrize("dtype", ["Q8_0", "Q4_0", "Q4_1", "Q5_0", "Q5_1"])
+@pytest.mark.parametrize("number", [1e10, -1e38])
+def test_blocks_have_no_scale_for_every_number(tmp_path: Path, dtype: str, number: float) -> None:
+    model = checkpoint(CONFIGS["7"])
+    key = "blocks.1.ffn.value.weight"
+    save_checkpoint(model, tmp_path / "m.gguf", dtype=dtype)
+    assert open_checkpoint(tmp_path / "m.gguf").tensors[key].format == dtype
+    model.tensors[key].load()[3, 5] = number
+    with pytest.raises(NumericError, match=rf"channel_mix_value.*beyond the range of {dtype}"):
+        save_checkpoint(model, tmp_path / "n.gguf", dtype=dtype)
+    assert not (tmp_path / "n.gguf").exists()
+
+
 def test_infinity_in_the_source_is_not_an_overflow_but_not_finite(tmp_path: Path) -> None:
     model = checkpoint(CONFIGS["7"])
     check_finite(model)

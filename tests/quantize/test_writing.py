@@ -1,6 +1,9 @@
 """Files: what is written is what was encoded, whole or not at all, with its card."""
 
+import errno
 import json
+import math
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,9 +13,10 @@ from quantize_models import model_of
 
 import rookery
 from rookery.config import VERSIONS
-from rookery.errors import NumericError, SettingsError
+from rookery.errors import NumericError, SettingsError, TokenError
 from rookery.formats import open_checkpoint, save_checkpoint
-from rookery.quantize import Text, Texts, card_in, compare, plan, quantize, quantized, recipe
+from rookery.quantize import Card, Quality, Text, Texts, card_in, compare, plan, quantize, quantized, recipe
+from rookery.tokenizer import WorldTokenizer
 
 SMALL = {"width": 64, "ffn": 96, "head_size": 16, "vocab": 256}
 
@@ -90,7 +94,9 @@ def test_a_calibrated_file_differs_from_a_plain_one_of_the_same_size(tmp_path, g
     assert (plain.tensors[key].load() != calibrated.tensors[key].load()).any()
 
 
-@pytest.mark.parametrize("bad", ["[1]", "{", '{"a": [1]}', "[" * 100_000, "x" * 100_000])
+@pytest.mark.parametrize(
+    "bad", ["[1]", "{", '{"a": [1]}', '{"kl_mean": 1%s}' % ("0" * 400), "[" * 100_000, "x" * 100_000]
+)
 def test_a_damaged_card_is_no_card(bad):
     assert card_in({"rookery.quality": bad}) is None
     assert card_in({}) is None
@@ -120,7 +126,7 @@ def test_gguf_has_no_place_for_older_versions(tmp_path):
 @pytest.mark.parametrize(("name", "format"), [("int8", "INT8"), ("nf4", "NF4"), ("c4", "C4")])
 def test_gguf_has_no_place_for_formats_of_ours(tmp_path, name, format):
     source = saved(tmp_path, "7")
-    with pytest.raises(SettingsError, match=rf"no type for {format}; write a \.safetensors file"):
+    with pytest.raises(SettingsError, match=rf"no type for {format}; write a \.rookery or \.safetensors file"):
         quantize(source, tmp_path / "out.gguf", name)
     quantize(source, tmp_path / "out.safetensors", name)
     written = open_checkpoint(tmp_path / "out.safetensors")
@@ -143,6 +149,73 @@ def test_an_error_leaves_what_was_there(tmp_path):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["bad.pth", "out.safetensors"]
 
 
+@pytest.fixture
+def unwritten(monkeypatch):
+    """Fails as soon as anything is written."""
+
+    def refuse(*_: object) -> None:
+        raise AssertionError("something was written")
+
+    monkeypatch.setattr("rookery.quantize.writing._Job.write", refuse)
+
+
+@pytest.mark.parametrize("threads", [-1, 5000, 1.5])
+@pytest.mark.usefixtures("unwritten")
+def test_threads_that_cannot_be(tmp_path, goose, threads):
+    with pytest.raises(SettingsError, match="threads="):
+        quantize(goose, tmp_path / "out.rookery", "q8_0", threads=threads)
+
+
+@pytest.mark.parametrize("use", ["calibrate", "measure"])
+@pytest.mark.usefixtures("unwritten")
+def test_a_text_that_cannot_be_read_is_said_before_anything_is_written(tmp_path, goose, use):
+    far = WorldTokenizer({1: b"a", 300: b"b"}, "far")
+    wordless = saved(tmp_path, "7", vocab=300)
+    for source, content, tokenizer, error, words in (
+        (goose, b"", None, SettingsError, "a.txt: the text holds no token"),
+        (goose, b"aab", far, TokenError, "a.txt: the tokenizer finds token 300 in it, but the model has 256 rows"),
+        (wordless, b"abc", None, TokenError, "no known tokenizer has 300 rows"),
+    ):
+        texts = Texts(**{use: Text(content, "a.txt")}, tokenizer=tokenizer)
+        with pytest.raises(error, match=words):
+            quantize(source, tmp_path / "out.rookery", "q8_0", texts)
+
+
+@pytest.mark.parametrize("factor", [1e12, 1e18])
+def test_inputs_too_large_to_calibrate_with(tmp_path, factor):
+    """Their squares overflow, in one layer or from there on."""
+    checkpoint = model_of("7", **SMALL)
+    key = "blocks.0.ffn.key.weight"
+    x = checkpoint.tensors[key].numpy() * np.float32(factor)
+    tensors = checkpoint.tensors | {key: replace(checkpoint.tensors[key], load=lambda: x)}
+    save_checkpoint(replace(checkpoint, tensors=tensors), tmp_path / "large.pth")
+    with pytest.raises(NumericError, match=r"tensor 'blocks\.[01]\.\S+': the squares of its inputs"):
+        quantize(tmp_path / "large.pth", tmp_path / "out.rookery", "q4_0", Texts(Text(b"some text", "x")))
+    assert not (tmp_path / "out.rookery").exists()
+
+
+@pytest.mark.parametrize("measure", [None, Text(b"some text", "x")])
+def test_a_full_disk_is_said_of_the_target(tmp_path, goose, monkeypatch, measure):
+    def full(_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("rookery.formats.target.flush", full)
+    target = tmp_path / "out.rookery"
+    with pytest.raises(SettingsError) as error:
+        quantize(goose, target, "q8_0", Texts(measure=measure))
+    assert str(error.value).startswith(f"{target}: cannot be written (No space left on device)")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_directory_that_takes_no_draft(tmp_path, goose, monkeypatch):
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), "somewhere")
+
+    monkeypatch.setattr("tempfile.mkdtemp", refuse)
+    with pytest.raises(SettingsError, match=r"out\.rookery: cannot be written \(Permission denied\)"):
+        quantize(goose, tmp_path / "out.rookery", "q8_0", Texts(measure=Text(b"some text", "x")))
+
+
 @pytest.mark.peer
 @pytest.mark.parametrize("name", ["q4_k_m", "q5_k", "q6_k", "q8_0", "q4_0"])
 def test_llama_cpp_computes_the_same_from_the_file(tmp_path, goose, name):
@@ -157,3 +230,35 @@ def test_llama_cpp_computes_the_same_from_the_file(tmp_path, goose, name):
     peer.close()
     # It rounds activations to 8 bits as we do, but per 256 where the weights are in such blocks.
     assert np.sqrt(np.mean((got - want) ** 2)) < 0.05 * want.std()
+
+
+@pytest.mark.parametrize("name", ["q8_0", "q4_0", "q5_1", "q6_k", "q4_k", "nf4"])
+@pytest.mark.parametrize("calibrate", [False, True])
+def test_numbers_beyond_the_scales_are_an_error_not_smaller_numbers(goose, name, calibrate):
+    checkpoint = open_checkpoint(goose)
+    key = "blocks.1.att.key.weight"
+    x = checkpoint.tensors[key].numpy().copy()
+    x[3, 5] = -1e30
+    tensors = checkpoint.tensors | {key: replace(checkpoint.tensors[key], load=lambda: x)}
+    moments = {key: [np.eye(256, dtype=np.float32)]} if calibrate else None
+    written = quantized(replace(checkpoint, tensors=tensors), recipe(name), moments)
+    with pytest.raises(NumericError, match=r"'blocks\.1\.att\.key\.weight': it holds numbers beyond the range of"):
+        written.tensors[key].load()
+
+
+@pytest.mark.parametrize("name", ["int8", "c4", "c5"])
+def test_formats_with_float_scales_hold_large_numbers(goose, name):
+    checkpoint = open_checkpoint(goose)
+    key = "blocks.1.att.key.weight"
+    x = checkpoint.tensors[key].numpy().copy()
+    x[3, 5] = -1e30
+    tensors = checkpoint.tensors | {key: replace(checkpoint.tensors[key], load=lambda: x)}
+    found = quantized(replace(checkpoint, tensors=tensors), recipe(name)).tensors[key].numpy()
+    np.testing.assert_allclose(found[3, 5], -1e30, rtol=0.1)
+
+
+def test_a_perplexity_beyond_all_numbers_is_null_in_the_file(goose):
+    card = Card("q8_0", "0" * 32, 1, 8.5, 32.0, quality=Quality(1, 1.0, 1.0, math.inf, math.inf, 1.0))
+    values = json.loads(card.metadata()["rookery.quality"], parse_constant=lambda word: pytest.fail(word))
+    assert values["perplexity"] is values["source_perplexity"] is None
+    assert values["kl_mean"] == 1.0

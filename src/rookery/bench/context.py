@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from rookery.bench.child import Child, require
-from rookery.errors import SettingsError
+from rookery.errors import RookeryError, SettingsError
+from rookery.formats import open_checkpoint
+from rookery.formats.gguf import sniff
 
 __all__ = ["LENGTHS", "WORDS", "contexts"]
 
@@ -34,8 +36,7 @@ def contexts(path: Path, transformer: Path | None, lengths: Sequence[int], threa
     runners = {"rookery": (path, "rookery", "rookery.bench.context_rookery")}
     if transformer is not None:
         require(("llama_cpp",), "running a transformer")
-        if not transformer.is_file():
-            raise SettingsError(f"{transformer}: there is no such file; expected a GGUF model that llama.cpp runs")
+        _check_transformer(transformer)
         runners["transformer"] = (transformer, "llama.cpp", "rookery.bench.context_llama")
     programs: dict[str, Any] = {}
     with ExitStack() as stack:
@@ -47,3 +48,20 @@ def contexts(path: Path, transformer: Path | None, lengths: Sequence[int], threa
             for name, child in children.items():
                 programs[name]["points"].append(child.ask("context", "", length, _TOKENS))
     return {"lengths": list(lengths), "threads": threads, "programs": programs}
+
+
+def _check_transformer(path: Path) -> None:
+    """SettingsError for what can be seen not to be one before anything is measured."""
+    if not path.is_file():
+        raise SettingsError(f"{path}: there is no such file; expected a GGUF model that llama.cpp runs")
+    with open(path, "rb") as file:
+        if not sniff(path, file.read(4)):
+            raise SettingsError(f"{path}: not a GGUF file; expected a GGUF model that llama.cpp runs")
+    try:
+        config = open_checkpoint(path).config
+    except RookeryError:
+        return  # no model of ours, as it should be
+    assert config is not None  # open_checkpoint has filled it in
+    raise SettingsError(
+        f"{path}: this is RWKV-{config.version}, not a transformer; write one with benchmarks/transformer.py"
+    )

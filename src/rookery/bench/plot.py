@@ -44,9 +44,10 @@ def plot(found: dict[str, Any], path: Path) -> None:
 
 
 def _panel(axes: Any, found: dict[str, Any], key: str, scale: float, label: str) -> None:
-    lengths = found["lengths"]
+    lengths, highest = found["lengths"], 0.0
     for name, program in found["programs"].items():
         values = [point[key] * scale for point in program["points"]]
+        highest = max(highest, *values)
         axes.plot(lengths, values, "o-", color=_COLOURS[name], label=_NAMES[name], markersize=4, linewidth=1.8)
         axes.annotate(
             f"{values[-1]:.3g}" if values[-1] < 1000 else f"{values[-1]:.0f}",
@@ -59,7 +60,7 @@ def _panel(axes: Any, found: dict[str, Any], key: str, scale: float, label: str)
     axes.set_xscale("log", base=2)
     axes.set_xticks(lengths, [_short(length) for length in lengths])
     axes.minorticks_off()
-    axes.set_ylim(bottom=0)
+    axes.set_ylim(0, 1.1 * highest)  # flat lines at the very top would be cut through
     axes.margins(x=0.12)
     axes.set_xlabel("tokens read before")
     axes.set_title(label, loc="left", fontsize=10)

@@ -17,6 +17,7 @@ from typing import Any, NoReturn
 import click
 
 from rookery import __version__
+from rookery.cli.interrupts import ended_as_by_errors
 from rookery.cli.printable import printable
 from rookery.errors import RookeryError, SettingsError
 
@@ -78,7 +79,8 @@ def main() -> None:
     """The `rookery` command.  Errors of ours and of the system become one sentence on stderr and exit code 1."""
     _mend_streams()
     try:
-        cli.main(standalone_mode=True)
+        with ended_as_by_errors():
+            cli.main(standalone_mode=True)
     except RookeryError as error:
         _fail(str(error))
     except BrokenPipeError:

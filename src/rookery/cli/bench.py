@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["command"]
 
+_DIGITS = 20  # of a number; Python refuses to read thousands
 _PARTS = {"runs", "first_token", "kernels", "context"}
 
 
@@ -46,6 +47,8 @@ def command(model: Path | None, markdown: bool, as_json: bool, **options: Any) -
     machine meets all of it alike.  --first-token, --kernels and --context measure that instead of the speeds; with
     --profile or --against the speeds as well.
     """
+    if as_json and markdown:
+        raise SettingsError("--json and --markdown exclude one another; choose one")
     wish = _wish(model, options)
     from rookery.bench.machine import machine
     from rookery.cli.bench_tables import as_markdown
@@ -99,11 +102,11 @@ def _wish(model: Path | None, given: dict[str, Any]) -> _Wish:
     speeds = bool(not others or given["profile"] or given["against"])
     if model is None and (speeds or context or given["first_token"]):
         raise click.UsageError("Missing argument 'MODEL'; only --kernels alone does without.")
-    if given["formats"] and not given["kernels"]:
+    if given["formats"] is not None and not given["kernels"]:
         raise SettingsError("--formats says what --kernels measures; give both")
     if plot:
         check_plot(plot)
-    formats = [name.strip() for name in (given["formats"] or "").split(",") if name.strip()]
+    formats = _names(given["formats"]) if given["formats"] is not None else []
     more = {key: given[key] for key in ("profile", "against", "first_token", "kernels")}
     return _Wish(
         model, settings, threads, speeds, formats=formats, context=context, transformer=transformer, plot=plot, **more
@@ -184,9 +187,16 @@ def _threads(text: str) -> list[int]:
     return list(dict.fromkeys(count or default_threads() for count in _numbers("--threads", text, 0)))
 
 
+def _names(text: str) -> list[str]:
+    names = [name.strip().upper() for name in text.split(",")]
+    if not all(names):
+        raise SettingsError(f"--formats is {text!r}; expected weight formats, such as Q8_0,Q4_K")
+    return list(dict.fromkeys(names))
+
+
 def _numbers(option: str, text: str, least: int) -> list[int]:
     parts = [part.strip() for part in text.split(",")]
-    if not all(part.isdecimal() and int(part) >= least for part in parts):
+    if not all(part.isdecimal() and len(part) <= _DIGITS and int(part) >= least for part in parts):
         raise SettingsError(f"{option} is {text!r}; expected numbers of {least} or more, such as 1,8")
     return [int(part) for part in parts]
 

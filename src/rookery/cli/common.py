@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from rookery.cli.printable import printable_json
+from rookery.errors import SettingsError
 
 if TYPE_CHECKING:
     from rookery.model import Model
 
-__all__ = ["json_option", "load_model", "model_options", "print_json", "progress"]
+__all__ = ["json_option", "load_model", "model_options", "print_json", "progress", "unreadable"]
 
 SHOW_AFTER_S = 2.0  # a bar that would be gone at once only flickers
 
@@ -57,6 +60,11 @@ def load_model(
         )
 
 
+def unreadable(path: Path, error: OSError) -> SettingsError:
+    """What to raise when the text to be read at `path` cannot be."""
+    return SettingsError(f"{path}: cannot be read ({error.strerror}); give the path of a text")
+
+
 @contextmanager
 def progress(what: str) -> Iterator[Callable[[int, int], None]]:
     """A bar on stderr that appears when the work lasts over two seconds; call what it yields with (done, total).
@@ -91,5 +99,13 @@ def progress(what: str) -> Iterator[Callable[[int, int], None]]:
 
 
 def print_json(value: Any) -> None:
-    """One JSON object on stdout."""
-    click.echo(printable_json(json.dumps(value, ensure_ascii=False, indent=2)))
+    """One JSON object on stdout.  NaN and infinity, which JSON has no words for, are null."""
+    click.echo(printable_json(json.dumps(_worded(value), ensure_ascii=False, indent=2, allow_nan=False)))
+
+
+def _worded(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _worded(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_worded(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

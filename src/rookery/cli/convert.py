@@ -50,7 +50,7 @@ def command(
     with progress("Converting") as report:
         save_checkpoint(checkpoint, target, format, dtype, report)
     about = _report(checkpoint, target, format)
-    if note := _left_behind(checkpoint, format):
+    if note := _left_behind(checkpoint, format) or _too_narrow(checkpoint, dtype):
         about["note"] = note
     if check:
         about["check"] = _compare(checkpoint, target)
@@ -61,11 +61,13 @@ def command(
 
 
 def check_target(source: Path, target: Path, force: bool) -> None:
-    """SettingsError when TARGET is the source, or exists and is not to be replaced."""
+    """SettingsError when TARGET is the source or a file of it, or exists and is not to be replaced."""
     if not target.exists():
         return
     if source.exists() and os.path.samefile(source, target):
-        raise SettingsError(f"{target}: this is the model to convert; write to another place")
+        raise SettingsError(f"{target}: this is the source itself; write to another place")
+    if source.is_dir() and target.is_file() and os.path.samefile(source, target.resolve().parent):
+        raise SettingsError(f"{target}: this is a part of the source; write to another place")
     if not force and not (target.is_dir() and not any(target.iterdir())):
         raise SettingsError(f"{target}: already exists; choose another name, or replace it with --force")
 
@@ -85,6 +87,23 @@ def _left_behind(checkpoint: Checkpoint, format: str) -> str | None:
     return (
         f"{checkpoint.path} has its own vocabulary ({len(own)} tokens), which {format} has no place for; "
         "keep that file, or give a vocabulary file with --tokenizer when the new one is used"
+    )
+
+
+def _too_narrow(checkpoint: Checkpoint, dtype: str | None) -> str | None:
+    """Which matrices did not get the block format that was asked for: their rows are no whole number of blocks."""
+    from rookery.quant import FORMATS
+
+    config = checkpoint.config
+    if dtype is None or config is None:
+        return None
+    block = FORMATS[dtype].block
+    rows = [str(width) for width in dict.fromkeys((config.width, config.ffn)) if width % block]
+    if not rows:
+        return None
+    return (
+        f"matrices with rows of {' and '.join(rows)} numbers became F16, since {dtype} comes in blocks of {block}; "
+        "rookery quantize gives them a format with smaller blocks"
     )
 
 
@@ -131,7 +150,9 @@ def _print(about: dict[str, Any]) -> None:
     if check["unchanged"] == check["tensors"]:
         click.echo(f"checked: all {check['tensors']} tensors are the same, fingerprint {check['fingerprint']}")
         return
+    same = f"{check['unchanged']} of {check['tensors']} tensors are the same; the others"
+    whose = same if check["unchanged"] else f"all {check['tensors']} tensors"
     click.echo(
-        f"checked: {check['unchanged']} of {check['tensors']} tensors are the same; the others were rounded, by at "
-        f"most {check['largest_relative_error']:.2g} of the tensor's largest number"
+        f"checked: {whose} were rounded, "
+        f"by at most {check['largest_relative_error']:.2g} of the tensor's largest number"
     )

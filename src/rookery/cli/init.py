@@ -36,7 +36,8 @@ __all__ = ["command"]
 @click.option("--force", is_flag=True, help="Replace PATH if it exists.")
 @json_option
 def command(path: Path, random: bool, seed: int, dtype: str, force: bool, as_json: bool, **sizes: Any) -> None:
-    """Create a model.  The suffix of PATH decides the format: .pth, .safetensors, .gguf, or a Hugging Face directory.
+    """Create a model.  The suffix of PATH decides the format: .pth, .safetensors, .gguf, .rookery, or a
+    Hugging Face directory.
 
     Without --random the weights are those that training starts from; such a model predicts nothing yet.
     """

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from rookery.cli.common import json_option, load_model, model_options, print_json, progress
+from rookery.cli.common import json_option, load_model, model_options, print_json, progress, unreadable
 from rookery.errors import SettingsError
 
 __all__ = ["command"]
@@ -33,8 +33,10 @@ def command(
     from rookery.evaluate import perplexity
 
     start = _token(start_token)
-    data = sys.stdin.buffer.read() if str(text) == "-" else text.read_bytes()
+    data = _data(text)
     loaded = load_model(str(model), **options)
+    if start is not None and start >= loaded.config.vocab:
+        raise SettingsError(f"--start-token is {start}, expected an integer between 0 and {loaded.config.vocab - 1}")
     begin = time.perf_counter()
     with progress("Reading") as report:
         found = perplexity(loaded, data, chunk=chunk, context=context, start_token=start, progress=report)
@@ -54,6 +56,13 @@ def command(
     click.echo(f"bits per byte   {found.bits_per_byte:.4f}")
     click.echo(f"tokens          {found.tokens} ({found.tokens / seconds:.1f} tokens/s)")
     click.echo(f"bytes           {found.bytes}")
+
+
+def _data(text: Path) -> bytes:
+    try:
+        return sys.stdin.buffer.read() if str(text) == "-" else text.read_bytes()
+    except OSError as error:
+        raise unreadable(text, error) from None
 
 
 def _token(text: str) -> int | None:

@@ -9,14 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from rookery.cli.common import json_option, print_json, progress
-from rookery.cli.tables import human_bytes, print_facts
+from rookery.cli.common import json_option, print_json, progress, unreadable
+from rookery.cli.tables import counted, human_bytes, print_facts
 from rookery.errors import SettingsError
 
 if TYPE_CHECKING:
     from rookery.quantize import Text, Texts
 
 __all__ = ["command", "quality_facts"]
+
+_TOKEN_BYTES = 256  # of a text that are read for each token wanted: twice the longest of the World vocabulary
 
 
 @click.command("quantize")
@@ -62,11 +64,13 @@ def _number(form: str) -> Callable[[Any, dict[str, Any]], str]:
 
 
 def _beside(value: Any, card: dict[str, Any]) -> str:
-    return f"{_number('{:.4f}')(value, card)} (source {_number('{:.4f}')(card.get('source_perplexity'), card)})"
+    source = card.get("source_perplexity")
+    beside = "" if source is None else f" (source {_number('{:.4f}')(source, card)})"
+    return _number("{:.4f}")(value, card) + beside
 
 
 def _measured(value: Any, card: dict[str, Any]) -> str:
-    return f"{value}, {card.get('tokens')} tokens"
+    return f"{value}, {counted(tokens, 'token')}" if isinstance(tokens := card.get("tokens"), int) else str(value)
 
 
 # key of the card, label, how to say it
@@ -103,7 +107,22 @@ def _texts(options: dict[str, Any]) -> Texts:
 def _text(path: Path | None, limit: int) -> Text | None:
     from rookery.quantize import Text
 
-    return None if path is None else Text(path.read_bytes(), path.name, limit)
+    if path is None:
+        return None
+    try:
+        return Text(_beginning(path, limit * _TOKEN_BYTES), path.name, limit)
+    except OSError as error:
+        raise unreadable(path, error) from None
+
+
+def _beginning(path: Path, nbytes: int) -> bytes:
+    """So much of a text, however long it is, without a character that is cut in two."""
+    with path.open("rb") as file:
+        found = file.read(nbytes)
+    if len(found) < nbytes:
+        return found
+    last = next((i for i in range(1, min(5, nbytes)) if found[-i] & 0xC0 != 0x80), 1)  # where its last character begins
+    return found[:-last]
 
 
 class _Steps:

@@ -29,7 +29,7 @@ __all__ = ["command"]
 @click.option("-n", "--max-tokens", type=click.IntRange(0), help="Default: 256 for a text, 1024 for a reply.")
 @click.option("--stop", multiple=True, help="Ends the text, and is not part of it.  May be repeated.")
 @click.option("--chat/--no-chat", default=None, help="Answer in the model's prompt format, or continue the text.")
-@click.option("--system", help="What stands before the conversation.  Implies --chat, as do the next four.")
+@click.option("--system", help="What stands before the conversation.  Implies --chat, as do the next three.")
 @click.option("--think/--no-think", default=None, help="Whether to reason before answering; default: the format's.")
 @click.option("--effort", type=click.Choice(["low", "medium", "high"]), help="How long to reason.")
 @click.option("--format", "form", type=click.Choice(list(FORMATS)), help="Prompt format; default: by model.")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import click
 
-from rookery.cli.common import json_option, print_json
+from rookery.cli.common import json_option, print_json, unreadable
 from rookery.errors import SettingsError, TokenError
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ def _opened(text: str | None, path: Path | None) -> BinaryIO:
         try:
             return open(path, "rb")
         except OSError as error:
-            raise SettingsError(f"{path}: cannot be read ({error.strerror}); give the path of a text") from None
+            raise unreadable(path, error) from None
     if text is None or text == "-":
         return sys.stdin.buffer
     return io.BytesIO(text.encode("utf-8", "surrogateescape"))

@@ -23,6 +23,7 @@ from rookery.formats.gguf_vocabulary import CHAT_TEMPLATE, table
 from rookery.formats.lazy import reshaped, stacked, stored_bytes, transposed
 from rookery.formats.target import atomic
 from rookery.quant import FORMATS
+from rookery.quant.clipping import clips
 
 __all__ = ["DTYPES", "write"]
 
@@ -170,6 +171,10 @@ def _encoded(output: _Output, numbers: np.ndarray) -> np.ndarray:
         raise NumericError(f"tensor {output.name!r}: {error}") from None
     if output.format == "F16" and not np.array_equal(np.isfinite(stored), np.isfinite(numbers)):
         raise NumericError(f"tensor {output.name!r} holds numbers beyond the range of F16; use dtype='BF16' or 'F32'")
+    if FORMATS[output.format].block > 1 and clips(FORMATS[output.format], numbers, stored):
+        raise NumericError(
+            f"tensor {output.name!r} holds numbers beyond the range of {output.format}; use dtype='BF16' or 'F32'"
+        )
     return stored
 
 

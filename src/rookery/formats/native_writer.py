@@ -7,6 +7,7 @@ known when everything else is on the disk.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +35,7 @@ _LARGE = 64 << 10  # bytes from which on a page may be filled up: at most 6 % of
 _GROUP = 32  # rows that are packed together
 # Metadata that say where a model comes from and what it may be used for, not how GGUF stores it.
 _KEPT = ("rookery.", "general.")
+_METADATA = 1 << 20  # bytes of them, in JSON: readers refuse headers of 16 MiB
 _NOT_KEPT = ("general.architecture", "general.type", "general.file_type", "general.quantization_version")
 
 
@@ -201,8 +203,14 @@ def _sum(data: np.ndarray, piece: int, before: int = 0) -> int:
 
 
 def _kept(metadata: dict[str, Any]) -> dict[str, Any]:
-    return {
-        key: value
-        for key, value in metadata.items()
-        if key.startswith(_KEPT) and key not in _NOT_KEPT and isinstance(value, str | int)
-    }
+    """What the file says of itself; texts that would leave no room in the header are left out."""
+    found: dict[str, Any] = {}
+    room = _METADATA
+    for key, value in metadata.items():
+        if not key.startswith(_KEPT) or key in _NOT_KEPT or not isinstance(value, str | int):
+            continue
+        size = len(json.dumps([key, value]))
+        if size <= room:
+            found[key] = value
+            room -= size
+    return found

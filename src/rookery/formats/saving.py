@@ -11,6 +11,7 @@ from rookery.formats.check import checked
 from rookery.formats.checkpoint import Checkpoint
 from rookery.formats.stream import DENSE, Progress
 from rookery.formats.target import check_target
+from rookery.quant import FORMATS
 
 __all__ = ["WRITERS", "Writer", "dtypes", "format_of", "save_checkpoint"]
 
@@ -62,7 +63,8 @@ def save_checkpoint(
     path = Path(path)
     name = format_of(path, format)
     if dtype is not None and dtype not in dtypes(name):
-        raise SettingsError(f"{dtype!r} cannot be written as {name}; known: {', '.join(dtypes(name))}")
+        instead = "; rookery quantize writes it as .gguf, .rookery or .safetensors" if dtype in FORMATS else ""
+        raise SettingsError(f"{dtype!r} cannot be written as {name}; known: {', '.join(dtypes(name))}{instead}")
     check_target(path, directory=name == "hf")
     writer = cast(Writer, importlib.import_module(WRITERS[name]))
     writer.write(checkpoint if checkpoint.config else checked(checkpoint), path, dtype, progress)

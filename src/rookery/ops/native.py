@@ -20,7 +20,7 @@ from rookery.ops.narrow import narrowed
 from rookery.ops.record import Program, record
 from rookery.weights import Tensor
 
-__all__ = ["NativeExecutor", "default_threads", "stateless"]
+__all__ = ["NativeExecutor", "default_threads", "stateless", "thread_count"]
 
 MOST_THREADS = 1024
 
@@ -28,6 +28,13 @@ MOST_THREADS = 1024
 def default_threads() -> int:
     """The processors this process may use: its affinity mask, capped by the cgroup's quota."""
     return min(int(_native.usable_processors()), MOST_THREADS)
+
+
+def thread_count(threads: int) -> int:
+    """How many threads are meant: 0 is `default_threads()`.  SettingsError for what is no number of threads."""
+    if not isinstance(threads, int | np.integer) or isinstance(threads, bool) or not 0 <= threads <= MOST_THREADS:
+        raise SettingsError(f"threads={threads!r}: expected 1 to {MOST_THREADS}, or 0 for all processors")
+    return int(threads) or default_threads()
 
 
 class NativeExecutor:
@@ -156,9 +163,7 @@ def _runner(threads: int) -> Any:
     tables = _native.kernel_tables()
     if table and table not in tables:
         raise SettingsError(f"ROOKERY_CPU={table!r}: this processor runs {', '.join(tables)}")
-    if not isinstance(threads, int | np.integer) or isinstance(threads, bool) or not 0 <= threads <= MOST_THREADS:
-        raise SettingsError(f"threads={threads!r}: expected 1 to {MOST_THREADS}, or 0 for all processors")
-    count = int(threads) or default_threads()
+    count = thread_count(threads)
     try:
         return _native.Runner(table, count)
     except RuntimeError as error:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from rookery.errors import SettingsError
+from rookery.errors import NumericError, SettingsError
 from rookery.formats import Checkpoint
 from rookery.layout import StateLayout
 from rookery.ops.native import NativeExecutor
@@ -36,7 +36,7 @@ def second_moments(
     """Second moments of the inputs of every matrix while the model reads tokens.
 
     Returns official names to panels, float32; matrices with the same input share theirs.  The embedding has no input.
-    SettingsError for less than two tokens.
+    SettingsError for less than two tokens, NumericError, naming the matrix, where the moments are no finite numbers.
     """
     if len(tokens) < 2:
         raise SettingsError("the text to calibrate with has no tokens; give a longer one")
@@ -49,6 +49,12 @@ def second_moments(
     for panels in reader.panels.values():
         for panel in panels:
             panel /= len(tokens)
+    for name, value in reader.inputs.items():
+        if not all(np.isfinite(panel).all() for panel in reader.panels[value]):
+            raise NumericError(
+                f"tensor {name!r}: the squares of its inputs on the text to calibrate with are NaN or beyond the range "
+                "of F32; calibrate with another text, or not at all"
+            )
     return {name: reader.panels[value] for name, value in reader.inputs.items()}
 
 
@@ -79,7 +85,8 @@ class _Reader:
             start = 0
             for panel in panels:
                 part = x[:, start : start + len(panel)]
-                panel += part.T @ part
+                with np.errstate(over="ignore", invalid="ignore"):  # looked for in the end
+                    panel += part.T @ part
                 start += len(panel)
 
 

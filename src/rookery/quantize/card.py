@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from math import isinf
 from typing import Any
 
 from rookery.quantize.quality import Quality
@@ -15,6 +16,7 @@ __all__ = ["KEY", "Card", "card_in"]
 
 KEY = "rookery.quality"
 _MAX = 1 << 16  # characters of a card worth parsing
+_MOST = 1 << 63
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +45,9 @@ class Card:
         return flat | (flat.pop("quality") or {})
 
     def metadata(self) -> dict[str, str]:
-        """What goes into a file."""
-        return {KEY: json.dumps(self.values(), ensure_ascii=False)}
+        """What goes into a file; a perplexity beyond all numbers is null there, since JSON has no infinity."""
+        endless = {key: None for key, value in self.values().items() if isinstance(value, float) and isinf(value)}
+        return {KEY: json.dumps(self.values() | endless, ensure_ascii=False, allow_nan=False)}
 
 
 def card_in(metadata: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -56,6 +59,9 @@ def card_in(metadata: Mapping[str, Any]) -> dict[str, Any] | None:
         found = json.loads(text)
     except (ValueError, RecursionError):
         return None
-    plain = (str, int, float, type(None))
-    whole = isinstance(found, dict) and all(isinstance(value, plain) for value in found.values())
-    return found if whole else None
+    return found if isinstance(found, dict) and all(map(_plain, found.values())) else None
+
+
+def _plain(value: Any) -> bool:
+    """Whether it may be the value of a card; integers that no float can stand for are nobody's."""
+    return value is None or isinstance(value, str | float) or (isinstance(value, int) and abs(value) < _MOST)

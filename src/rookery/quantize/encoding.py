@@ -16,6 +16,7 @@ from rookery.errors import NumericError
 from rookery.formats import Checkpoint
 from rookery.formats.lazy import DTYPES, stored_bytes
 from rookery.quant import FORMATS, WeightFormat, encode_rows
+from rookery.quant.clipping import EVERY_FORMAT_HOLDS, clips
 from rookery.quantize.compensate import Compensation, Panels, encode_compensated
 from rookery.quantize.recipes import Recipe, plan
 from rookery.weights import Tensor
@@ -58,6 +59,13 @@ def _encoder(format: str, panels: Panels | None, threads: int) -> Encode:
     return lambda kind, numbers: encode_compensated(kind, numbers, plan(), threads)
 
 
+def _check_range(kind: WeightFormat, numbers: np.ndarray) -> None:
+    """NumericError for finite numbers that a block format has no scale for."""
+    large = numbers[(np.abs(numbers) > EVERY_FORMAT_HOLDS).any(axis=1)]
+    if kind.block > 1 and np.isfinite(large).all() and clips(kind, large, encode_rows(kind, large)):
+        raise NumericError(f"it holds numbers beyond the range of {kind.name}; try another recipe")
+
+
 def _dense(kind: WeightFormat, numbers: np.ndarray) -> np.ndarray:
     assert kind.encode is not None
     stored = kind.encode(numbers)
@@ -76,6 +84,7 @@ def _encoded(name: str, tensor: Tensor, format: str, encode: Encode, release: Ca
         at = 0
         for numbers in _pieces(tensor):
             try:
+                _check_range(kind, numbers)
                 piece = encode(kind, numbers).reshape(-1).view(np.uint8)
             except NumericError as error:
                 raise NumericError(f"tensor {name!r}: {error}") from None

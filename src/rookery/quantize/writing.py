@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import importlib
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from importlib import resources
@@ -17,14 +18,15 @@ from pathlib import Path
 
 import numpy as np
 
-from rookery.errors import SettingsError
+from rookery.errors import SettingsError, TokenError
 from rookery.fingerprint import fingerprint
 from rookery.formats import WRITERS, Checkpoint, open_checkpoint
 from rookery.formats.saving import format_of
 from rookery.formats.sizes import count, total_bytes
+from rookery.formats.target import check_target, said_of
 from rookery.model import load
 from rookery.ops import sparsity
-from rookery.ops.native import default_threads
+from rookery.ops.native import thread_count
 from rookery.parameters import parameters
 from rookery.quant import FORMATS
 from rookery.quantize.calibrate import second_moments
@@ -98,17 +100,17 @@ def quantize(
     naming the tensor, for numbers that cannot be stored.
     """
     source, target = Path(source), Path(target)
-    job = _Job(source, target, name, threads or default_threads(), progress)
-    result = job.encoded(texts)
+    job = _Job(source, target, name, thread_count(threads), progress)
+    words = job.tokens(texts.measure, texts.tokenizer)
+    result = job.encoded(job.tokens(texts.calibrate, texts.tokenizer))
     calibrated = texts.calibrate.name if texts.calibrate else None
     card = replace(job.card(result), calibrated=calibrated)
     if texts.measure is None:
         job.write(_with(result, card), target)
         return card
-    with tempfile.TemporaryDirectory(prefix=".rookery-", dir=target.absolute().parent) as folder:
-        draft = Path(folder) / target.name
+    with _draft(target) as draft:
         job.write(result, draft)
-        quality, zeros = job.measured(draft, texts.measure, texts.tokenizer)
+        quality, zeros = job.measured(draft, words, texts.tokenizer)
         written = open_checkpoint(draft)
         card = replace(job.card(written), calibrated=calibrated, measured=texts.measure.name, quality=quality)
         job.write(_with(replace(written, path=source), card, zeros), target)
@@ -133,14 +135,27 @@ class _Job:
             )
         own = [format for format in self.recipe.formats if not FORMATS[format].in_gguf]
         if self.container == "gguf" and own:
-            raise SettingsError(f"{target}: GGUF has no type for {own[0]}; write a .safetensors file instead")
+            raise SettingsError(f"{target}: GGUF has no type for {own[0]}; write a .rookery or .safetensors file")
 
-    def encoded(self, texts: Texts) -> Checkpoint:
-        """The source in the recipe's formats, with the vocabulary it needs; calibrated with a text."""
+    def tokens(self, text: Text | None, tokenizer: Tokenizer | None) -> list[int]:
+        """The tokens of a text; none without one.  Errors come now, not when half of the work is done."""
+        if text is None:
+            return []
+        words = tokenizer or tokenizer_for(self.source.vocabulary, self.config.vocab)
+        found = text.tokens(words)
+        if len(found) < 2:
+            raise SettingsError(f"{text.name}: the text holds no token; give a longer one")
+        if max(found) >= self.config.vocab:
+            raise TokenError(
+                f"{text.name}: the tokenizer finds token {max(found)} in it, but the model has {self.config.vocab} "
+                "rows; give the model's own vocabulary file as the tokenizer"
+            )
+        return found
+
+    def encoded(self, tokens: list[int]) -> Checkpoint:
+        """The source in the recipe's formats, with the vocabulary it needs; calibrated with tokens, if any."""
         moments = None
-        if texts.calibrate is not None:
-            words = texts.tokenizer or tokenizer_for(self.source.vocabulary, self.config.vocab)
-            tokens = texts.calibrate.tokens(words)
+        if tokens:
             moments = second_moments(self.source, tokens, self.threads, self._report("Calibrating"))
         result = quantized(self.source, self.recipe, moments, self.threads)
         return with_vocabulary(result) if self.container == "gguf" else result
@@ -162,11 +177,10 @@ class _Job:
         else:
             writer.write(checkpoint, path, None, self._report("Writing"))
 
-    def measured(self, path: Path, text: Text, tokenizer: Tokenizer | None) -> tuple[Quality, dict[str, str]]:
+    def measured(self, path: Path, tokens: list[int], tokenizer: Tokenizer | None) -> tuple[Quality, dict[str, str]]:
         """The quality; and what the file will say of the zeros in its channel mixes."""
         source = load(self.source.path, threads=self.threads, tokenizer=tokenizer)
         model = load(path, threads=self.threads, tokenizer=source.tokenizer)
-        tokens = text.tokens(source.tokenizer)
         quality = compare(source, model, tokens, self._report("Measuring"))
         p = parameters(model.config, model.checkpoint.tensors)
         some = np.asarray(tokens[:_COUNTED], np.int32)
@@ -178,13 +192,26 @@ class _Job:
 
 
 def _container(target: Path) -> str:
-    if not target.absolute().parent.is_dir():
-        raise SettingsError(f"{target}: the directory {target.absolute().parent} does not exist; create it first")
     name = format_of(target)
     if name not in _CONTAINERS:
         known = "as .gguf, .rookery or .safetensors"
         raise SettingsError(f"{target}: quantised models are written {known}, not as {name}")
+    check_target(target)
     return name
+
+
+@contextmanager
+def _draft(target: Path) -> Iterator[Path]:
+    """A file of the same name to write first, in a directory beside the target that is gone in the end.
+
+    What goes wrong with it is said of the target: nobody else knows of the draft.
+    """
+    with said_of(target), tempfile.TemporaryDirectory(prefix=".rookery-", dir=target.absolute().parent) as folder:
+        draft = Path(folder) / target.name
+        try:
+            yield draft
+        except SettingsError as error:
+            raise SettingsError(str(error).replace(str(draft), str(target))) from None
 
 
 def _with(checkpoint: Checkpoint, card: Card, zeros: dict[str, str] | None = None) -> Checkpoint:

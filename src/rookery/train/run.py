@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import FrameType
@@ -59,8 +59,7 @@ class Run:
         """Resume if there is something to resume, train until the end or a signal.  Whether the end was reached."""
         self._resume()
         trainer, settings = self.trainer, self.trainer.settings
-        log = Log(self.folder / _LOG, trainer.step)
-        with _signals() as told:
+        with closing(Log(self.folder / _LOG, trainer.step)) as log, _signals() as told:
             for report in trainer.reports(told):
                 log.write(**{k: v for k, v in asdict(report).items() if k != "skipped" or v})
                 self.watcher.step(report)
@@ -68,7 +67,6 @@ class Run:
                     self._validate(log)
                 if _due(report.step, settings.save_every, settings.steps) or told():
                     self.save()
-        log.close()
         return trainer.step >= settings.steps
 
     def save(self) -> None:
