@@ -12,7 +12,6 @@
 namespace rookery {
 namespace {
 
-constexpr int kTile = 1024;      // numbers of a tile: some 30 of them share a second-level cache
 constexpr int kMostBlock = 256;  // columns of a tile that need not be whole rows
 
 size_t operands_of(Fused code) {
@@ -54,7 +53,7 @@ FusedGroup::FusedGroup(int columns, std::vector<FusedInput> inputs, int vectors,
     states_ = std::max(states_, input.state + 1);
   }
   check();
-  choose_tile();
+  choose_block();
 }
 
 void FusedGroup::check() const {
@@ -73,15 +72,13 @@ void FusedGroup::check() const {
   for (int output : outputs_) require(output >= first_op() && output < slot, "an output is no op's result");
 }
 
-// As many columns as are whole heads of every op, and as many rows as fill a tile.
-void FusedGroup::choose_tile() {
+// As many columns as are whole heads of every op.
+void FusedGroup::choose_block() {
   int64_t unit = 1;
   for (const FusedOp& op : ops_)
-    if (by_heads(op.code)) unit = std::min<int64_t>(std::lcm<int64_t>(unit, columns_ / op.heads), columns_);
+    if (by_heads(op.code)) unit = std::lcm<int64_t>(unit, columns_ / op.heads);
   block_ = columns_;
-  if (columns_ > kMostBlock && columns_ % unit == 0)
-    block_ = static_cast<int>(std::max(unit, kMostBlock / unit * unit));
-  tile_rows_ = std::clamp(kTile / block_, 1, kFusedChunk);
+  if (columns_ > kMostBlock) block_ = static_cast<int>(std::max(unit, kMostBlock / unit * unit));
 }
 
 void FusedGroup::forward(const FusedKernels& kernels, const FusedCall& call, const std::vector<Numbers>& outputs,

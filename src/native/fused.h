@@ -76,14 +76,13 @@ class FusedGroup {
   int slots() const { return static_cast<int>(inputs_.size() + vectors_ + ops_.size()); }
   int first_op() const { return static_cast<int>(inputs_.size()) + vectors_; }
   void check() const;
-  void choose_tile();
+  void choose_block();
 
   int columns_, values_ = 0, states_ = 0, vectors_;
   std::vector<FusedInput> inputs_;
   std::vector<FusedOp> ops_;
   std::vector<int> outputs_;
-  int block_ = 0;      // columns of a tile: whole heads, or whole rows where an op needs them
-  int tile_rows_ = 0;  // rows of a tile
+  int block_ = 0;  // columns of a tile: whole heads, or whole rows where an op needs them
 };
 
 }  // namespace rookery

@@ -18,12 +18,32 @@ T* at(const Numbers& numbers, int64_t row, int columns, int column) {
   return static_cast<T*>(numbers.data) + row * columns + column;
 }
 
+constexpr int kTiles = 9216;  // numbers that all tiles hold together: most of a first-level cache
+
+// So many that all tiles stay in the cache, and a call of a kernel is worth it.
+int rows_of_tile(int columns, int buffers) {
+  constexpr int kFewest = 256, kMost = 1024;
+  const int numbers = std::clamp(kTiles / std::max(buffers, 1), kFewest, kMost);
+  return std::clamp(numbers / columns, 1, kFusedChunk);
+}
+
+// Asks for rows of a matrix before they are needed.  The processor's own prefetching ends with a page, and a tile of
+// each of a dozen matrices is hardly more.
+void fetch_rows(const Numbers& from, int64_t row, int rows, int columns, int column, int count) {
+  constexpr size_t kLine = 64;
+  const size_t size = from.half ? sizeof(uint16_t) : sizeof(float);
+  const char* p = static_cast<const char*>(from.data) + (row * columns + column) * size;
+  for (int t = 0; t < rows; ++t, p += columns * size)
+    for (size_t i = 0; i < count * size; i += kLine) __builtin_prefetch(p + i, 0, 2);
+}
+
 }  // namespace
 
 FusedWalk::FusedWalk(const FusedGroup& group, const FusedPlan& plan, const FusedKernels& kernels,
                      const FusedCall& call)
     : group_(group), plan_(plan), kernels_(kernels), call_(call),
-      tile_size_(round_up(size_t(group.block_) * group.tile_rows_)) {}
+      tile_rows_(rows_of_tile(group.block_, plan.buffers())),
+      tile_size_(round_up(size_t(group.block_) * tile_rows_)) {}
 
 void FusedWalk::forward(const std::vector<Numbers>& outputs, Threads& threads) {
   outputs_ = &outputs;
@@ -58,10 +78,11 @@ void FusedWalk::run(Threads& threads) {
 void FusedWalk::walk_chunk(int64_t chunk, float* buffers) {
   const int64_t begin = chunk * kFusedChunk, end = std::min<int64_t>(begin + kFusedChunk, call_.rows);
   for (int column = 0; column < group_.columns_; column += group_.block_) {
-    Tile tile{begin, group_.tile_rows_, column, std::min(group_.block_, group_.columns_ - column), buffers};
+    Tile tile{begin, tile_rows_, column, std::min(group_.block_, group_.columns_ - column), buffers};
     begin_block(tile);
     for (; tile.row < end; tile.row += tile.rows) {
       tile.rows = static_cast<int>(std::min<int64_t>(tile.rows, end - tile.row));
+      if (tile.row + tile.rows < call_.rows) fetch(tile);
       walk_tile(tile);
     }
     if (to_) end_block(tile, chunk);
@@ -73,9 +94,24 @@ void FusedWalk::begin_block(const Tile& tile) {
   for (int v = 0; v < group_.vectors_; ++v) {
     const int slot = static_cast<int>(group_.inputs_.size()) + v;
     float* to = buffer(tile, plan_.value(slot));
-    for (int row = 0; row < group_.tile_rows_; ++row)
+    for (int row = 0; row < tile_rows_; ++row)
       std::memcpy(to + size_t(row) * tile.columns, call_.vectors[v] + tile.column, tile.columns * sizeof(float));
     if (to_) std::memset(buffer(tile, plan_.gradient(slot)), 0, tile_size_ * sizeof(float));
+  }
+}
+
+// The tile below this one.
+void FusedWalk::fetch(const Tile& tile) const {
+  const int64_t row = tile.row + tile.rows;
+  const int rows = static_cast<int>(std::min<int64_t>(tile.rows, call_.rows - row));
+  const auto ask = [&](const Numbers& from) {
+    if (from.data) fetch_rows(from, row, rows, group_.columns_, tile.column, tile.columns);
+  };
+  for (const FusedPlan::Step& step : plan_.steps()) {
+    if (step.kind == Kind::Load) ask(call_.values[group_.inputs_[step.index].value]);
+    if (step.kind == Kind::Store) ask((*outputs_)[step.index]);
+    if (step.kind == Kind::LoadGradient) ask(to_->outputs[step.index]);
+    if (step.kind == Kind::StoreGradient) ask(to_->values[group_.inputs_[step.index].value]);
   }
 }
 
@@ -235,7 +271,7 @@ void FusedWalk::end_block(const Tile& tile, int64_t chunk) {
     const float* from = buffer(tile, plan_.gradient(static_cast<int>(group_.inputs_.size()) + v));
     float* to = sums_.data() + (chunk * group_.vectors_ + v) * group_.columns_ + tile.column;
     std::memcpy(to, from, tile.columns * sizeof(float));
-    for (int row = 1; row < group_.tile_rows_; ++row)
+    for (int row = 1; row < tile_rows_; ++row)
       kernels_.add(to, from + size_t(row) * tile.columns, tile.columns);
   }
 }

@@ -24,6 +24,7 @@ class FusedWalk {
   void run(Threads& threads);
   void walk_chunk(int64_t chunk, float* buffers);
   void walk_tile(const Tile& tile);
+  void fetch(const Tile& tile) const;
   void begin_block(const Tile& tile);
   void end_block(const Tile& tile, int64_t chunk);
   void load(const Tile& tile, const FusedInput& input, float* to);
@@ -52,7 +53,8 @@ class FusedWalk {
   std::vector<int> unread_;  // wanted gradients of values whose rows no input stores first
   AlignedFloats edges_;      // of each chunk and input: what its first row gives to the row before
   AlignedFloats sums_;       // of each chunk and vector
-  size_t tile_size_;
+  int tile_rows_;            // rows of a tile
+  size_t tile_size_;         // numbers of a buffer
 };
 
 }  // namespace rookery

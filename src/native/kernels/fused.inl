@@ -47,12 +47,18 @@ inline void put_span(float* y, bool add, size_t count, F f) {
   for (; i < count; ++i) y[i] = add ? y[i] + f(One{i}) : f(One{i});
 }
 
-inline float total(vf v) {
-  float t[W];
-  store(t, v);
-  for (int half = W / 2; half > 0; half /= 2)
-    for (int i = 0; i < half; ++i) t[i] += t[i + half];
-  return t[0];
+// The sum of a vector of N floats, halves upon halves.
+template <int N, class V>
+inline float total(V v) {
+  if constexpr (N == 2) {
+    return v[0] + v[1];
+  } else {
+    typedef float half __attribute__((vector_size(2 * N)));
+    half low, high;
+    __builtin_memcpy(&low, &v, sizeof low);
+    __builtin_memcpy(&high, reinterpret_cast<const char*>(&v) + sizeof low, sizeof high);
+    return total<N / 2>(low + high);
+  }
 }
 
 template <class F>
@@ -60,7 +66,7 @@ inline float sum(size_t count, F f) {
   vf acc{};
   size_t i = 0;
   for (; i + W <= count; i += W) acc += f(Many{i});
-  float s = total(acc);
+  float s = total<W>(acc);
   for (; i < count; ++i) s += f(One{i});
   return s;
 }

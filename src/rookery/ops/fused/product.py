@@ -51,7 +51,9 @@ class _Product(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None]:
         x, w = ctx.saved_tensors
         needs_x, needs_w = ctx.needs_input_grad
-        return (
-            _multiply(grad, w.T) if needs_x else None,
-            _multiply(grad.T, x.T) if needs_w else None,
-        )
+        return (_multiply(grad, w.T) if needs_x else None, _over_rows(grad, x) if needs_w else None)
+
+
+def _over_rows(a: Tensor, b: Tensor) -> Tensor:
+    """a^T b, both (rows, columns).  oneDNN turns its first operand over, so that is the narrower one."""
+    return _multiply(a.T, b.T) if a.shape[1] <= b.shape[1] else _multiply(b.T, a.T).T
