@@ -94,14 +94,13 @@ class Recurrence {
   void backward(const std::vector<In>& x, std::optional<In> u, std::optional<In> w, In kept, std::optional<In> dfinal,
                 const std::vector<Out>& dx, std::optional<Out> du, std::optional<Out> dw,
                 std::optional<Out> dstate) const {
-    const size_t sums = wkv_.segments().count() * wkv_.width();
     const Wkv::Backward call{checked<const float>(x, wkv_.operands() + 1, numbers()),
                              shared(u, w),
                              checked<const float>(kept, wkv_.kept()),
                              checked<const float>(dfinal, wkv_.states()),
                              checked<float>(dx, wkv_.operands(), numbers()),
-                             checked<float>(du, sums),
-                             checked<float>(dw, sums),
+                             checked<float>(du, wkv_.width()),
+                             checked<float>(dw, wkv_.width()),
                              checked<float>(dstate, wkv_.states())};
     with_threads(threads_, [&](Threads& threads) { wkv_.backward(call, threads); });
   }
@@ -139,5 +138,6 @@ void bind_wkv(nb::module_& m) {
       .def("forward", &Recurrence::forward, "x"_a, "u"_a.none(), "w"_a.none(), "state"_a, "y"_a, "final_state"_a,
            "kept"_a.none())
       .def("backward", &Recurrence::backward, "x"_a, "u"_a.none(), "w"_a.none(), "kept"_a, "dfinal"_a.none(), "dx"_a,
-           "du"_a.none(), "dw"_a.none(), "dstate"_a.none());
+           "du"_a.none(), "dw"_a.none(), "dstate"_a.none())
+      .def_ro_static("MOST_LANES", &kWkvMostLanes);
 }

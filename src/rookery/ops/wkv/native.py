@@ -1,9 +1,11 @@
 """
 The recurrences in the C++ core: float32 on processors, forward and backward.
 
-A state is kept every 64 rows, N^2 / 64 numbers for each row and head; the way back computes the states between anew
-and never divides by the decay.  Formulas: src/native/kernels/wkv.inl.  Threads are torch's (`torch.get_num_threads`);
-they change no bit.
+A state is kept every 64 rows, N^2 / 64 numbers for each row of a head of N lanes, and for RWKV-7 the N numbers read
+from it: 512 bytes at 64, where autograd over the rows would keep a whole state for each.  The way back computes the
+states between anew, and never divides by the decay.  Gradients are exact: through initial and final states too, so
+that calls which hand their states on have the gradients of one.  Formulas: src/native/kernels/wkv.inl and wkv4.inl.
+Threads are torch's (`torch.get_num_threads`); they change no bit.
 """
 
 from __future__ import annotations
@@ -19,6 +21,8 @@ from rookery import _native
 from rookery.errors import SettingsError
 
 __all__ = ["wkv4", "wkv6", "wkv7"]
+
+_MOST_LANES: int = _native.Wkv.MOST_LANES
 
 
 def wkv4(w: Tensor, u: Tensor, k: Tensor, v: Tensor, state: Tensor, offsets: Tensor) -> tuple[Tensor, Tensor]:
@@ -37,7 +41,7 @@ def wkv7(
     return _Wkv.apply(7, offsets, None, None, state, r, w, k, v, a, b)
 
 
-class _Wkv(torch.autograd.Function):
+class _Wkv(torch.autograd.Function):  # type: ignore[misc, unused-ignore]  # without torch a class of Any
     """A recurrence of the core.
 
     w, u: (width,), of all rows, where the version has them.  operands: (rows, width), in the order of src/native/wkv.h.
@@ -53,34 +57,39 @@ class _Wkv(torch.autograd.Function):
         state: Tensor,
         *operands: Tensor,
     ) -> tuple[Tensor, Tensor]:
-        w, u, state, *operands = (_ready(x) for x in (w, u, state, *operands))
-        core = _core(version, offsets, state.shape, operands[0].shape)
-        y, final = torch.empty_like(operands[0]), torch.empty_like(state)
+        xs, before = [_ready(x) for x in operands], _ready(state)
+        shared = [None if x is None else _ready(x) for x in (u, w)]
+        core = _core(version, offsets, state.shape, xs[0].shape)
+        y, final = torch.empty_like(xs[0]), torch.empty_like(before)
         kept = torch.empty(core.kept) if any(ctx.needs_input_grad) else None
-        core.forward(operands, u, w, state, y, final, kept)
+        core.forward(xs, *shared, before, y, final, kept)
         if kept is not None:
-            ctx.save_for_backward(offsets, w, u, kept, *operands)
+            ctx.save_for_backward(offsets, *shared, kept, *xs)
         ctx.version, ctx.states = version, state.shape
         ctx.set_materialize_grads(False)
         return y, final
 
     @staticmethod
-    @once_differentiable
+    @once_differentiable  # type: ignore[untyped-decorator, unused-ignore]
     def backward(ctx: Any, dy: Tensor | None, dfinal: Tensor | None) -> tuple[Tensor | None, ...]:
-        offsets, w, u, kept, *operands = ctx.saved_tensors
-        dy = torch.zeros_like(operands[0]) if dy is None else _ready(dy)
-        dx = [torch.empty_like(x) for x in operands]
-        dw, du = (None if x is None else torch.empty(len(offsets) - 1, x.numel()) for x in (w, u))
+        offsets, u, w, kept, *xs = ctx.saved_tensors
+        dy = torch.zeros_like(xs[0]) if dy is None else _ready(dy)
+        dfinal = None if dfinal is None else _ready(dfinal)
+        dx = [torch.empty_like(x) for x in xs]
+        du, dw = (None if x is None else torch.empty_like(x) for x in (u, w))
         dstate = torch.empty(ctx.states) if ctx.needs_input_grad[4] else None
         core = _core(ctx.version, offsets, ctx.states, dy.shape)
-        core.backward([*operands, dy], u, w, kept, _ready(dfinal), dx, du, dw, dstate)
-        dw, du = (None if x is None else x.sum(0).view_as(y) for x, y in ((dw, w), (du, u)))
+        core.backward([*xs, dy], u, w, kept, dfinal, dx, du, dw, dstate)
         return None, None, dw, du, dstate, *dx
 
 
 def _core(version: int, offsets: Tensor, states: torch.Size, shape: torch.Size) -> Any:
     """The core's recurrence over rows of a shape."""
     heads, lanes = (1, shape[1]) if version == 4 else states[1:3]
+    if version != 4 and lanes > _MOST_LANES:
+        raise SettingsError(
+            f"heads of {lanes} lanes: ROOKERY_WKV=native takes {_MOST_LANES} at most, ROOKERY_WKV=reference any number"
+        )
     return _native.Wkv(_table(), torch.get_num_threads(), offsets.contiguous(), shape[0], version, heads, lanes)
 
 
@@ -92,10 +101,8 @@ def _table() -> str:
     return table
 
 
-def _ready(x: Tensor | None) -> Tensor | None:
+def _ready(x: Tensor) -> Tensor:
     """The tensor as the core takes it.  SettingsError where it cannot."""
-    if x is None:
-        return None
     if x.device.type != "cpu" or x.dtype != torch.float32:
         raise SettingsError(f"ROOKERY_WKV=native takes float32 on a processor, not {x.dtype} on {x.device}")
     return x.detach().contiguous()
