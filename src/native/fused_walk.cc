@@ -18,31 +18,14 @@ T* at(const Numbers& numbers, int64_t row, int columns, int column) {
   return static_cast<T*>(numbers.data) + row * columns + column;
 }
 
-constexpr int kTiles = 9216;  // numbers that all tiles hold together: most of a first-level cache
-
-// So many that all tiles stay in the cache, and a call of a kernel is worth it.
-int rows_of_tile(int columns, int buffers) {
-  constexpr int kFewest = 256, kMost = 1024;
-  const int numbers = std::clamp(kTiles / std::max(buffers, 1), kFewest, kMost);
-  return std::clamp(numbers / columns, 1, kFusedChunk);
-}
-
-// Asks for rows of a matrix before they are needed.  The processor's own prefetching ends with a page, and a tile of
-// each of a dozen matrices is hardly more.
-void fetch_rows(const Numbers& from, int64_t row, int rows, int columns, int column, int count) {
-  constexpr size_t kLine = 64;
-  const size_t size = from.half ? sizeof(uint16_t) : sizeof(float);
-  const char* p = static_cast<const char*>(from.data) + (row * columns + column) * size;
-  for (int t = 0; t < rows; ++t, p += columns * size)
-    for (size_t i = 0; i < count * size; i += kLine) __builtin_prefetch(p + i, 0, 2);
-}
+constexpr int kTile = 1024;  // numbers: a kernel's work is worth its call, and dozens of tiles share a near cache
 
 }  // namespace
 
 FusedWalk::FusedWalk(const FusedGroup& group, const FusedPlan& plan, const FusedKernels& kernels,
                      const FusedCall& call)
     : group_(group), plan_(plan), kernels_(kernels), call_(call),
-      tile_rows_(rows_of_tile(group.block_, plan.buffers())),
+      tile_rows_(std::clamp(kTile / group.block_, 1, kFusedChunk)),
       tile_size_(round_up(size_t(group.block_) * tile_rows_)) {}
 
 void FusedWalk::forward(const std::vector<Numbers>& outputs, Threads& threads) {
@@ -82,7 +65,6 @@ void FusedWalk::walk_chunk(int64_t chunk, float* buffers) {
     begin_block(tile);
     for (; tile.row < end; tile.row += tile.rows) {
       tile.rows = static_cast<int>(std::min<int64_t>(tile.rows, end - tile.row));
-      if (tile.row + tile.rows < call_.rows) fetch(tile);
       walk_tile(tile);
     }
     if (to_) end_block(tile, chunk);
@@ -97,21 +79,6 @@ void FusedWalk::begin_block(const Tile& tile) {
     for (int row = 0; row < tile_rows_; ++row)
       std::memcpy(to + size_t(row) * tile.columns, call_.vectors[v] + tile.column, tile.columns * sizeof(float));
     if (to_) std::memset(buffer(tile, plan_.gradient(slot)), 0, tile_size_ * sizeof(float));
-  }
-}
-
-// The tile below this one.
-void FusedWalk::fetch(const Tile& tile) const {
-  const int64_t row = tile.row + tile.rows;
-  const int rows = static_cast<int>(std::min<int64_t>(tile.rows, call_.rows - row));
-  const auto ask = [&](const Numbers& from) {
-    if (from.data) fetch_rows(from, row, rows, group_.columns_, tile.column, tile.columns);
-  };
-  for (const FusedPlan::Step& step : plan_.steps()) {
-    if (step.kind == Kind::Load) ask(call_.values[group_.inputs_[step.index].value]);
-    if (step.kind == Kind::Store) ask((*outputs_)[step.index]);
-    if (step.kind == Kind::LoadGradient) ask(to_->outputs[step.index]);
-    if (step.kind == Kind::StoreGradient) ask(to_->values[group_.inputs_[step.index].value]);
   }
 }
 

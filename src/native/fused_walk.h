@@ -24,7 +24,6 @@ class FusedWalk {
   void run(Threads& threads);
   void walk_chunk(int64_t chunk, float* buffers);
   void walk_tile(const Tile& tile);
-  void fetch(const Tile& tile) const;
   void begin_block(const Tile& tile);
   void end_block(const Tile& tile, int64_t chunk);
   void load(const Tile& tile, const FusedInput& input, float* to);
