@@ -18,8 +18,7 @@ import torch
 __all__ = ["ROW_WISE", "Node", "Parameter", "Trace", "Value", "leaves_of"]
 
 ROW_WISE = frozenset(
-    ("add", "sub", "mul", "offset", "scale")
-    + ("exp", "tanh", "sigmoid", "silu", "relu2", "norm", "l2norm", "head_sum")
+    ("add", "sub", "mul", "offset", "scale") + ("exp", "tanh", "sigmoid", "silu", "relu2", "norm", "l2norm", "head_sum")
 )
 
 
