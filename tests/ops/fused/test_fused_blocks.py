@@ -34,7 +34,8 @@ def run(version: str, states: bool = True, **settings: Any) -> dict[str, Any]:
         for parameter in model.parameters():
             parameter += (0.1 * draw(*parameter.shape)).to(dtype)
     before = [
-        tuple((x + 0.1 * draw(*x.shape)).to(dtype).requires_grad_() for x in triple) for triple in model.fresh(len(LENGTHS))
+        tuple((x + 0.1 * draw(*x.shape)).to(dtype).requires_grad_() for x in triple)
+        for triple in model.fresh(len(LENGTHS))
     ]
     hidden, after = model(torch.from_numpy(small.tokens(ROWS)).long(), LENGTHS, before if states else None)
     loss = (hidden * draw(*hidden.shape)).sum()
@@ -96,7 +97,9 @@ def test_plans_keep_little(version):
     model(torch.zeros(3, dtype=torch.int64), [3])
     for call in fused._calls.values():
         nodes = call.plan.nodes
-        read = {i for node in nodes if node.name in ("linear", "shift", "last", "wkv4", "wkv6", "wkv7") for i in node.inputs}
+        read = {
+            i for node in nodes if node.name in ("linear", "shift", "last", "wkv4", "wkv6", "wkv7") for i in node.inputs
+        }
         kept = {i for step in call.plan.steps if isinstance(step, Group) for i in step.outputs}
         extra = kept - read - set(call.plan.outputs)
         assert len(extra) <= 2, [nodes[i] for i in extra]  # x after the time mix; RWKV-7's bonus

@@ -46,9 +46,9 @@ def block(o: Any, definition: Any, b: Any, x: Any, s: Any, v_first: Any) -> tupl
 
 
 def _traced(definition: Any, b: Any, width: int, first: bool) -> Call:
-    def define(o: Any, p: Any, att_x: Any, wkv: Any, ffn_x: Any, x: Any, v_first: Any = None) -> list[Any]:
-        s = SimpleNamespace(att_x=att_x, wkv=wkv, ffn_x=ffn_x)
-        y, v_first = stack.block(o, definition, p, x, s, v_first)
+    def define(o: Any, p: Any, *given: Any) -> list[Any]:
+        s = SimpleNamespace(**dict(zip(_STATE, given, strict=False)))
+        y, v_first = stack.block(o, definition, p, given[3], s, None if first else given[4])
         return [*(getattr(s, name) for name in _STATE), y, *(() if v_first is None else (v_first,))]
 
     return Call(define, b, [0, 0, 0, width] if first else [0, 0, 0, width, width])

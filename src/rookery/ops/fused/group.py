@@ -34,7 +34,8 @@ class Runnable:
         self.states = sorted({state for _, state in shifts.values()})
         self.outputs = sorted(group.outputs)
         inputs = [
-            (self.values.index(shifts[i][0]), self.states.index(shifts[i][1])) if i in shifts
+            (self.values.index(shifts[i][0]), self.states.index(shifts[i][1]))
+            if i in shifts
             else (self.values.index(i), -1)
             for i in sources
         ]

@@ -18,8 +18,7 @@ import torch
 __all__ = ["ROW_WISE", "Node", "Parameter", "Trace", "Value", "leaves_of"]
 
 ROW_WISE = frozenset(
-    ("add", "sub", "mul", "offset", "scale")
-    + ("exp", "tanh", "sigmoid", "silu", "relu2", "norm", "l2norm", "head_sum")
+    ("add", "sub", "mul", "offset", "scale", "exp", "tanh", "sigmoid", "silu", "relu2", "norm", "l2norm", "head_sum")
 )
 
 
@@ -28,7 +27,7 @@ class Node:
     """Something that will exist in a call; its id is its place in the list.
 
     name:    one of ROW_WISE; `given` (place `index` among the call's arguments); `parameter` (leaf `index`); `eager`
-             (`compute` of parameters); `linear`, `shift`, `wkv4`, `wkv6`, `wkv7`; `last`, the last row of every segment;
+             (`compute` of parameters); `linear`, `shift`, `wkv4`, `wkv6`, `wkv7`; `last`, the last rows of segments;
              `final`, the state after a recurrence.
     inputs:  ids.
     columns: of a value; 0 where it is none.
