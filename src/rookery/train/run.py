@@ -104,7 +104,7 @@ def _same(saved: checkpoint.Saved, mine: Mapping[str, Any], folder: Path) -> Non
     """SettingsError where a resumed run would not be the run that was begun."""
     for part in ("config", "settings"):
         for name, now in mine[part].items():
-            then = saved.meta[part].get(name)
+            then = saved.meta[part].get(name, "1" if name == "removal" else None)  # runs begun before it could differ
             if name not in _FREE and then != now:
                 raise SettingsError(
                     f"{folder}: was begun with {name}={then!r}, not {now!r}; use another folder, or that"
