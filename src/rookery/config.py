@@ -13,7 +13,17 @@ from dataclasses import dataclass, field
 
 from rookery.errors import FormatError, MissingTensor, SettingsError, UnsupportedError
 
-__all__ = ["GROUP_NORM_EPS", "PILE_ROWS", "REMOVALS", "VERSIONS", "WORLD_ROWS", "Config", "canonical_shapes", "optional", "shapes"]
+__all__ = [
+    "GROUP_NORM_EPS",
+    "PILE_ROWS",
+    "REMOVALS",
+    "VERSIONS",
+    "WORLD_ROWS",
+    "Config",
+    "canonical_shapes",
+    "optional",
+    "shapes",
+]
 
 Shapes = Mapping[str, tuple[int, ...]]
 

@@ -150,7 +150,7 @@ def trainer(steps: int) -> Trainer:
 def test_it_learns_to_count():
     losses = [report.loss for report in trainer(60).reports()]
     assert losses[0] == pytest.approx(math.log(VOCAB), rel=0.1)
-    assert losses[-1] < 0.2
+    assert losses[-1] < 0.8
 
 
 def test_a_run_of_it_resumes(tmp_path):

@@ -31,8 +31,8 @@ def removal_in(checkpoint: Checkpoint, version: str) -> str:
 
 
 def noted(config: Config | None) -> dict[str, str]:
-    """The entry for the metadata of a file; none for released models."""
-    return {} if config is None or config.removal == "1" else {KEY: config.removal}
+    """The entry for the metadata of a file; none for released models, and for what is no RWKV."""
+    return {KEY: config.removal} if isinstance(config, Config) and config.removal != "1" else {}
 
 
 def check_removal(config: Config | None, format: str, path: Path) -> None:

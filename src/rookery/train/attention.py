@@ -35,7 +35,9 @@ class Reading:
     ) -> None:
         self.lengths, self.head_size, self.half = list(lengths), head_size, half
         self.groups, self.place = _groups(self.lengths, like.device)
-        positions = torch.cat([torch.arange(b, b + n) for n, b in zip(lengths, before, strict=True)] or [torch.zeros(0)])
+        positions = torch.cat(
+            [torch.arange(b, b + n) for n, b in zip(lengths, before, strict=True)] or [torch.zeros(0)]
+        )
         turns = positions[:, None].double() * BASE ** (-torch.arange(0, head_size, 2).double() / head_size)
         self.cos, self.sin = (f(turns)[:, None].to(like.device, like.dtype) for f in (torch.cos, torch.sin))
 
@@ -43,9 +45,7 @@ class Reading:
         """(rows, width) as (rows, heads, lanes)."""
         return x.unflatten(-1, (-1, self.head_size))
 
-    def attend(
-        self, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, past: Past | None
-    ) -> tuple[torch.Tensor, Past]:
+    def attend(self, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, past: Past | None) -> tuple[torch.Tensor, Past]:
         """Each row's mean of the values of its segment so far, weighted by softmax(q k / sqrt(lanes)): (rows, width).
 
         q, k, v: (rows, heads, lanes).

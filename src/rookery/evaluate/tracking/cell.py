@@ -108,7 +108,8 @@ def _train(model: Any, job: Task, cell: Cell, on_step: Callable[[], None]) -> tu
         flatten=0.0,
         seed=cell.seed,
     )
-    trainer, losses = Trainer(model, TaskBatches(job, cell.batch, cell.seed), settings), []
+    batches: Batches = TaskBatches(job, cell.batch, cell.seed)
+    trainer, losses = Trainer(model, batches, settings), []
     try:
         for report in trainer.reports():
             losses.append(report.loss / math.log(job.answers))
