@@ -11,35 +11,24 @@ import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from time import perf_counter
-from typing import Any, Protocol
+from typing import Protocol
 
 import torch
 
 from rookery.errors import NumericError
+from rookery.train.data import Batch, micro
 from rookery.train.loss import cross_entropy
 from rookery.train.model import TrainedModel
 from rookery.train.optim import Schedule, optimizer
 from rookery.train.settings import Settings
 
-__all__ = ["Batch", "Batches", "Report", "Trainer"]
-
-
-class Batch(Protocol):
-    """Segments of documents: tokens, targets int64 (rows,), weights float32 (rows,), lengths of the segments."""
-
-    tokens: Any
-    targets: Any
-    weights: Any
-    lengths: list[int]
-
-    def micro(self, index: int, count: int) -> Batch:
-        """One of `count` parts, of whole segments."""
+__all__ = ["Batches", "Report", "Trainer"]
 
 
 class Batches(Protocol):
-    """All batches of a run, by step."""
+    """All batches of a run: a function of the step, and of the process among those that share a step."""
 
-    def at(self, step: int) -> Batch: ...
+    def at(self, step: int, rank: int = 0, world: int = 1) -> Batch: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +81,7 @@ class Trainer:
         """Gradients of the mean loss over the batch's targets; that loss."""
         total, loss, parts = max(float(batch.weights.sum()), 1e-9), 0.0, self.settings.micro_batches
         for i in range(parts):
-            part = batch.micro(i, parts) if parts > 1 else batch
+            part = micro(batch, i, parts) if parts > 1 else batch
             if part.lengths:
                 mean = self._loss(part) / total
                 mean.backward()
