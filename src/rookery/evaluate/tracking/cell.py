@@ -14,9 +14,9 @@ import torch
 
 from rookery.errors import NumericError
 from rookery.evaluate.tracking.contenders import Shape, contender
-from rookery.evaluate.tracking.rows import Rows
 from rookery.evaluate.tracking.study import Cell
 from rookery.evaluate.tracking.tasks import Task, task
+from rookery.train.data import Batch
 from rookery.train.settings import Settings
 from rookery.train.trainer import Trainer
 
@@ -31,34 +31,6 @@ HELD_OUT = 1 << 31  # the step of the first test: training never gets there
 
 
 @dataclass(frozen=True, slots=True)
-class TaskBatch:
-    """Sequences as the trainer takes them: one after another."""
-
-    rows: Rows
-
-    @property
-    def tokens(self) -> np.ndarray:
-        return self.rows.tokens.reshape(-1)
-
-    @property
-    def targets(self) -> np.ndarray:
-        return self.rows.targets.reshape(-1)
-
-    @property
-    def weights(self) -> np.ndarray:
-        return self.rows.weights.reshape(-1)
-
-    @property
-    def lengths(self) -> list[int]:
-        count, length = self.rows.tokens.shape
-        return [length] * count
-
-    def micro(self, index: int, count: int) -> TaskBatch:
-        rows = self.rows
-        return TaskBatch(Rows(rows.tokens[index::count], rows.targets[index::count], rows.weights[index::count]))
-
-
-@dataclass(frozen=True, slots=True)
 class TaskBatches:
     """All batches of a task by step: new sequences every time."""
 
@@ -66,9 +38,10 @@ class TaskBatches:
     count: int
     seed: int
 
-    def at(self, step: int) -> TaskBatch:
-        random = np.random.default_rng([self.seed, step])
-        return TaskBatch(self.task.rows(random, self.count, self.task.length))
+    def at(self, step: int, rank: int = 0, world: int = 1) -> Batch:
+        rows = self.task.rows(np.random.default_rng([self.seed, step]), self.count, self.task.length)
+        count, length = rows.tokens.shape
+        return Batch(rows.tokens.reshape(-1), rows.targets.reshape(-1), rows.weights.reshape(-1), [length] * count)
 
 
 def run_cell(cell: Cell, on_step: Callable[[], None] = lambda: None) -> dict[str, Any]:
@@ -108,8 +81,7 @@ def _train(model: Any, job: Task, cell: Cell, on_step: Callable[[], None]) -> tu
         flatten=0.0,
         seed=cell.seed,
     )
-    batches: Batches = TaskBatches(job, cell.batch, cell.seed)
-    trainer, losses = Trainer(model, batches, settings), []
+    trainer, losses = Trainer(model, TaskBatches(job, cell.batch, cell.seed), settings), []
     try:
         for report in trainer.reports():
             losses.append(report.loss / math.log(job.answers))
