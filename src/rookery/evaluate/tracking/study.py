@@ -22,6 +22,7 @@ __all__ = ["DEFAULT_MODELS", "MODELS", "Cell", "Plan", "Results", "summary"]
 
 MODELS = ("v7", "v7:2", "v7:1+w", "v6", "v5.2", "v4", "transformer")
 DEFAULT_MODELS = ("v7", "v7:1+w", "v6", "v4", "transformer")
+_BEGIN = b'{"cell": '
 _FREE = ("threads",)  # changes nothing but the last digits
 
 
@@ -73,8 +74,10 @@ class Plan:
         self._check("layers", self.layers, lambda n: 1 <= n <= 64, "1 to 64")
         self._check("rates", self.rates, lambda rate: 0 < rate < 10, "more than 0 and less than 10")
         self._check("seeds", self.seeds, lambda seed: 0 <= seed < 2**32, "0 to 2^32 - 1")
-        self._check("lengths", self.lengths or (8,), lambda n: 8 <= n <= 1 << 16, "8 to 65536")
-        self._check("steps", [self.steps or 1], lambda n: 1 <= n <= 10**6, "1 to 1000000")
+        if self.lengths is not None:
+            self._check("lengths", self.lengths, lambda n: 8 <= n <= 1 << 16, "8 to 65536")
+        if self.steps is not None:
+            self._check("steps", [self.steps], lambda n: 1 <= n <= 10**6, "1 to 1000000")
         self._check("width", [self.width], lambda n: n % 32 == 0 and 32 <= n <= 4096, "a multiple of 32 up to 4096")
         self._check("threads", [self.threads], lambda n: 1 <= n <= 1024, "1 to 1024")
 
@@ -113,8 +116,7 @@ class Results:
         if self.path is None:
             return
         with open(self.path, "a+b") as file:
-            if file.tell() and self.path.read_bytes()[-1:] != b"\n":
-                file.write(b"\n")  # after a line that was cut off
+            file.truncate(self.path.read_bytes().rfind(b"\n") + 1)  # without a line that was cut off
             file.write(json.dumps({"cell": cell.described(), "found": found}).encode() + b"\n")
             file.flush()
             os.fsync(file.fileno())
@@ -132,7 +134,7 @@ class Results:
                     raise ValueError
                 yield line
             except (ValueError, KeyError, TypeError, RecursionError):
-                if number == len(lines):  # what a killed run leaves
+                if number == len(lines) and text.startswith(_BEGIN):  # what a killed run leaves
                     return
                 raise FormatError(
                     f"{self.path}: line {number} is no result of state tracking; use a file of its own"
