@@ -32,6 +32,8 @@ COMMANDS = {
     "perplexity": ("rookery.cli.perplexity", "Measure how well a model predicts a text."),
     "evaluate": ("rookery.cli.evaluate", "Train small models on tasks and say which can do them."),
     "embed": ("rookery.cli.embed", "Turn texts into vectors."),
+    "train": ("rookery.cli.train", "Train a model on data, or take one further."),
+    "plot": ("rookery.cli.plot", "Draw the loss of training runs."),
     "vocabulary": ("rookery.cli.vocabulary", "Make a small vocabulary for some texts."),
     "init": ("rookery.cli.init", "Create a new model with initial or random weights."),
     "bench": ("rookery.cli.bench", "Measure speed and memory on this machine."),
