@@ -121,7 +121,9 @@ def test_a_released_model_says_nothing(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["m.pth", "m.gguf", "m"])
 @pytest.mark.parametrize("removal", ["2", "1+w"])
 def test_formats_of_other_programs_are_refused(tmp_path: Path, name: str, removal: str) -> None:
-    with pytest.raises(UnsupportedError, match=r"does not know of removal=.*; write \.safetensors or \.rookery") as error:
+    with pytest.raises(
+        UnsupportedError, match=r"does not know of removal=.*; write \.safetensors or \.rookery"
+    ) as error:
         save(tmp_path / name, removal)
     assert str(error.value).startswith(f"{tmp_path / name}: ")
     assert not (tmp_path / name).exists()
@@ -154,14 +156,14 @@ def test_states_belong_to_their_removal(tmp_path: Path) -> None:
         plain.forward([5], back)
 
 
-@pytest.mark.parametrize(
-    ("version", "said"), [("7", "3"), ("7", ""), ("7", "1 + w"), ("6", "1+w"), ("4", "2")]
-)
+@pytest.mark.parametrize(("version", "said"), [("7", "3"), ("7", ""), ("7", "1 + w"), ("6", "1+w"), ("4", "2")])
 def test_a_file_that_says_nonsense_is_refused(tmp_path: Path, version: str, said: str) -> None:
     drawn = random_model(make_config(version, layers=1, width=32, vocab=9, head_size=16))
     parts = {name: Part(tensor, tensor.format) for name, tensor in drawn.tensors.items()}
     write_stream(tmp_path / "m.safetensors", Stream(parts, lambda: None, None), {"rookery.removal": said})
-    with pytest.raises(FormatError, match=r"m\.safetensors: the metadata 'rookery\.removal' is .*; expected 1, 2, 1\+w"):
+    with pytest.raises(
+        FormatError, match=r"m\.safetensors: the metadata 'rookery\.removal' is .*; expected 1, 2, 1\+w"
+    ):
         open_checkpoint(tmp_path / "m.safetensors")
 
 

@@ -58,7 +58,7 @@ class Config:
     removal:   v7 only: c in S <- (diag(w) - c kk rate kk^T) S + k v^T, how much of what lies under a key a write may
                take away.  "1": all of it, as in every released model.  "2": twice that, which turns its sign; grows
                without bound where a decay w is small and the write repeats.  "1+w", per channel: turns the sign of
-               what the decay has left, and never grows.
+               what the decay has left; all eigenvalues lie between -1 and 1 (docs/state-tracking.md).
     """
 
     version: str

@@ -84,7 +84,9 @@ def test_a_line_that_was_cut_off_is_done_again(tmp_path: Path) -> None:
 def test_a_file_of_something_else_is_left_alone(tmp_path: Path, line: str) -> None:
     for end in ("", "\n"):
         (tmp_path / "r.jsonl").write_text(line + end)
-        with pytest.raises(FormatError, match=r"r\.jsonl: line 1 is no result of state tracking; use a file of its own$"):
+        with pytest.raises(
+            FormatError, match=r"r\.jsonl: line 1 is no result of state tracking; use a file of its own$"
+        ):
             Results(tmp_path / "r.jsonl")
 
 

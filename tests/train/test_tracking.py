@@ -74,7 +74,11 @@ def test_accuracy_is_of_the_places_up_to_a_length(wrong_from: int) -> None:
     answers[:, wrong_from:] = (answers[:, wrong_from:] + 1) % 3
     accuracy, reliable = accuracies(Knowing(answers, job.vocab), job, (16, 32, 64), 7, count)
     assert reliable == wrong_from - 1
-    assert accuracy == {16: float(wrong_from > 16), 32: float(wrong_from > 32), 64: (wrong_from - 61) / 4 * (wrong_from > 60)}
+    assert accuracy == {
+        16: float(wrong_from > 16),
+        32: float(wrong_from > 32),
+        64: (wrong_from - 61) / 4 * (wrong_from > 60),
+    }
 
 
 def test_accuracy_of_whole_sequences_counts_what_is_asked() -> None:

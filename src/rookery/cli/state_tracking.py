@@ -22,7 +22,9 @@ __all__ = ["command"]
 @click.option("--models", help="v7, v7:1+w, v7:2, v6, v5.2, v4, transformer; default: v7,v7:1+w,v6,v4,transformer.")
 @click.option("--layers", default="1", show_default=True, help="Blocks; several numbers separated by commas.")
 @click.option("--steps", type=int, help="Steps of training; default: each task's own number.")
-@click.option("--seeds", type=int, default=1, show_default=True, help="Trainings of each kind; the table has their mean.")
+@click.option(
+    "--seeds", type=int, default=1, show_default=True, help="Trainings of each kind; the table has their mean."
+)
 @click.option("--rates", default="0.004,0.001", show_default=True, help="Learning rates; the table has the best.")
 @click.option("--lengths", help="Lengths to measure at; default: the trained one, twice, four and eight times that.")
 @click.option("--width", type=int, default=64, show_default=True, help="Channels; 64 make about 60,000 parameters.")
