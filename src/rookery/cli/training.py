@@ -152,9 +152,9 @@ def _introduce(run: Run, found: Assembled) -> None:
     config, settings = found.config, found.settings
     parameters = sum(p.numel() for p in run.trainer.model.parameters())
     sizes = ", ".join(human_count(size) for size in found.batches.sizes)
-    own = run.trainer.model.config == config
+    beside = "" if run.trainer.model.config == config else "Transformer beside "
     click.echo(
-        f"{'' if own else 'Transformer beside '}RWKV-{config.version}, {config.layers} layers of {config.width}, vocabulary {config.vocab}: "
+        f"{beside}RWKV-{config.version}, {config.layers} layers of {config.width}, vocabulary {config.vocab}: "
         f"{human_count(parameters)} parameters\n"
         f"{sizes} tokens of {found.bytes_per_token:.2f} bytes; {settings.steps} steps of {settings.tokens_per_batch}, "
         f"{sum(found.batches.epochs(settings.steps)) / len(found.batches.sizes):.2f} times through",

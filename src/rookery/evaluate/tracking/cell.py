@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 
 from rookery.errors import NumericError
 from rookery.evaluate.tracking.contenders import Shape, contender
@@ -91,7 +90,6 @@ def _train(model: Any, job: Task, cell: Cell, on_step: Callable[[], None]) -> tu
     return losses, False
 
 
-@torch.no_grad()
 def accuracies(
     model: Any, job: Task, lengths: tuple[int, ...], seed: int, count: int = TESTED
 ) -> tuple[dict[int, float], int | None]:
@@ -115,18 +113,23 @@ def accuracies(
 
 def _answers(model: Any, job: Task, length: int, seed: int, count: int) -> tuple[np.ndarray, np.ndarray]:
     """Where answers are right and where something is asked, (count, tokens)."""
+    import torch
+
     rows = job.rows(np.random.default_rng([seed, HELD_OUT + length]), count, length)
     right = []
     for some in np.array_split(np.arange(count), max(1, rows.tokens.size // AT_ONCE)):
         tokens = torch.from_numpy(rows.tokens[some])
-        hidden, _ = model(tokens.reshape(-1), [tokens.shape[1]] * len(some))
-        said = model.logits(hidden).argmax(-1).reshape(tokens.shape).numpy()
+        with torch.no_grad():
+            hidden, _ = model(tokens.reshape(-1), [tokens.shape[1]] * len(some))
+            said = model.logits(hidden).argmax(-1).reshape(tokens.shape).numpy()
         right.append((said == rows.targets[some]) & (rows.weights[some] > 0))
     return np.concatenate(right), rows.weights > 0
 
 
 @contextmanager
 def _threads(count: int) -> Iterator[None]:
+    import torch
+
     before = torch.get_num_threads()
     torch.set_num_threads(count)
     try:
