@@ -24,6 +24,7 @@ from rookery.train import checkpoint
 from rookery.train.data import Batch
 from rookery.train.export import export
 from rookery.train.log import Log
+from rookery.train.model import TrainedModel
 from rookery.train.trainer import Trainer
 from rookery.train.watcher import Watcher
 
@@ -68,7 +69,8 @@ class Run:
         """A checkpoint, and the model beside it."""
         trainer = self.trainer
         path = checkpoint.save(self.folder, trainer.model, trainer.optimizer, self._meta(), trainer.settings.keep)
-        export(trainer.model, self.folder / MODEL, self.tokenizer)
+        if isinstance(trainer.model, TrainedModel):  # a control has no file that anything runs
+            export(trainer.model, self.folder / MODEL, self.tokenizer)
         self.watcher.saved(path)
 
     def _validate(self, log: Log) -> None:
@@ -99,7 +101,7 @@ def _same(saved: checkpoint.Saved, mine: Mapping[str, Any], folder: Path) -> Non
     """SettingsError where a resumed run would not be the run that was begun."""
     for part in ("config", "settings"):
         for name, now in mine[part].items():
-            then = saved.meta[part].get(name)
+            then = saved.meta[part].get(name, "1" if name == "removal" else None)  # runs begun before it could differ
             if name not in _FREE and then != now:
                 raise SettingsError(
                     f"{folder}: was begun with {name}={then!r}, not {now!r}; use another folder, or that"
