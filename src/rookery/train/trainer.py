@@ -16,6 +16,7 @@ from typing import Any, Protocol
 import torch
 
 from rookery.errors import NumericError
+from rookery.train.data import micro
 from rookery.train.loss import cross_entropy
 from rookery.train.model import TrainedModel
 from rookery.train.optim import Schedule, optimizer
@@ -31,9 +32,6 @@ class Batch(Protocol):
     targets: Any
     weights: Any
     lengths: list[int]
-
-    def micro(self, index: int, count: int) -> Batch:
-        """One of `count` parts, of whole segments."""
 
 
 class Batches(Protocol):
@@ -92,7 +90,7 @@ class Trainer:
         """Gradients of the mean loss over the batch's targets; that loss."""
         total, loss, parts = max(float(batch.weights.sum()), 1e-9), 0.0, self.settings.micro_batches
         for i in range(parts):
-            part = batch.micro(i, parts) if parts > 1 else batch
+            part = micro(batch, i, parts) if parts > 1 else batch
             if part.lengths:
                 mean = self._loss(part) / total
                 mean.backward()
