@@ -15,7 +15,6 @@ from rookery.adapter import Adapter, read_adapter, write_adapter
 from rookery.errors import FormatError, NumericError, SettingsError, UnsupportedError
 from rookery.formats import lazy, read_tensors
 
-
 A0, SHAPES = "blocks.0.att.key.lora_A", r"expected \(rank, inputs\)"
 
 

@@ -7,13 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from rookery.tokenizer import Tokenizer
-from rookery.train.export import export
+from rookery.train.export import MODEL, export
 from rookery.train.model import TrainedModel
 from rookery.train.sizes import FINAL_RATE, RATE
 
 __all__ = ["Full"]
 
-MODEL = "model.rookery"
 _GENTLE = 0.1  # of a new model's rate: what is there is not to be forgotten
 
 
