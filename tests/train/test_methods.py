@@ -25,7 +25,7 @@ from rookery.train.export import as_checkpoint  # noqa: E402
 from rookery.train.log import read_log  # noqa: E402
 from rookery.train.methods import Full, Lora, StateTuning, adapter_of, load_adapter, method_named, trained  # noqa: E402
 from rookery.train.model import TrainedModel  # noqa: E402
-from rookery.train.run import Watcher  # noqa: E402
+from rookery.train.watcher import Watcher  # noqa: E402
 
 METHODS = [Lora(rank=4), StateTuning(), Lora(rank=4, state=True)]
 NAMES = ["lora", "state", "lora+state"]

@@ -3,40 +3,31 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from rookery.initialise import initialise, make_config
+from rookery.train.data import Batch
 from rookery.train.model import TrainedModel
-from rookery.train.run import Run, Watcher
+from rookery.train.run import Run
 from rookery.train.settings import Settings
 from rookery.train.trainer import Trainer
+from rookery.train.watcher import Watcher
 
-__all__ = ["Counting", "Rows", "new_run", "toy_trainer"]
+__all__ = ["Counting", "new_run", "toy_trainer"]
 
 VOCAB, LENGTH = 50, 16
 
 
-@dataclass
-class Rows:
-    """Segments of one length."""
-
-    tokens: np.ndarray
-    targets: np.ndarray
-    weights: np.ndarray
-    lengths: list[int]
-
-
 class Counting:
-    def at(self, step: int) -> Rows:
+    def at(self, step: int, rank: int = 0, world: int = 1) -> Batch:
         starts = np.random.default_rng(step).integers(0, VOCAB, (8, 1))
         rows = (starts + np.arange(LENGTH + 1)) % VOCAB
         weights = np.ones((8, LENGTH), np.float32)
         weights[::3, :5] = 0
-        return Rows(rows[:, :-1].reshape(-1), rows[:, 1:].reshape(-1), weights.reshape(-1), [LENGTH] * 8)
+        return Batch(rows[:, :-1].reshape(-1), rows[:, 1:].reshape(-1), weights.reshape(-1), [LENGTH] * 8)
 
 
 def toy_trainer(version: str = "7", **settings: Any) -> Trainer:

@@ -7,15 +7,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from toy import LENGTH, VOCAB, Rows, toy_trainer
+from toy import LENGTH, VOCAB, toy_trainer
 
 from rookery.formats import Checkpoint
+from rookery.train.data import Batch
 from rookery.train.export import as_checkpoint
 from rookery.train.methods import Method
 from rookery.train.model import TrainedModel
-from rookery.train.run import Run, Watcher
+from rookery.train.run import Run
 from rookery.train.settings import Settings
 from rookery.train.trainer import Trainer
+from rookery.train.watcher import Watcher
 from rookery.weights import Tensor
 
 __all__ = ["CountingDown", "base_of", "new_run", "prepared", "trainer_of"]
@@ -24,11 +26,11 @@ __all__ = ["CountingDown", "base_of", "new_run", "prepared", "trainer_of"]
 class CountingDown:
     """The numbers modulo 50 backwards, from a random start."""
 
-    def at(self, step: int) -> Rows:
+    def at(self, step: int, rank: int = 0, world: int = 1) -> Batch:
         starts = np.random.default_rng(step + 1000).integers(0, VOCAB, (8, 1))
         rows = (starts - np.arange(LENGTH + 1)) % VOCAB
         weights = np.ones(8 * LENGTH, np.float32)
-        return Rows(rows[:, :-1].reshape(-1), rows[:, 1:].reshape(-1), weights, [LENGTH] * 8)
+        return Batch(rows[:, :-1].reshape(-1), rows[:, 1:].reshape(-1), weights, [LENGTH] * 8)
 
 
 @functools.cache

@@ -11,33 +11,24 @@ import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from time import perf_counter
-from typing import Any, Protocol
+from typing import Protocol
 
 import torch
 
 from rookery.errors import NumericError
-from rookery.train.data import micro
+from rookery.train.data import Batch, micro
 from rookery.train.loss import cross_entropy
 from rookery.train.model import TrainedModel
 from rookery.train.optim import Schedule, optimizer
 from rookery.train.settings import Settings
 
-__all__ = ["Batch", "Batches", "Report", "Trainer"]
-
-
-class Batch(Protocol):
-    """Segments of documents: tokens, targets int64 (rows,), weights float32 (rows,), lengths of the segments."""
-
-    tokens: Any
-    targets: Any
-    weights: Any
-    lengths: list[int]
+__all__ = ["Batches", "Report", "Trainer"]
 
 
 class Batches(Protocol):
-    """All batches of a run, by step."""
+    """All batches of a run: a function of the step, and of the process among those that share a step."""
 
-    def at(self, step: int) -> Batch: ...
+    def at(self, step: int, rank: int = 0, world: int = 1) -> Batch: ...
 
 
 @dataclass(frozen=True, slots=True)
