@@ -13,7 +13,8 @@ from models_at_hand import VERSIONS
 torch = pytest.importorskip("torch", reason="needs the extra rookery[train]")
 
 from small_models import words  # noqa: E402
-from tuned import CountingDown, base_of, new_run, prepared, trainer_of  # noqa: E402
+from torch.distributed.checkpoint import FileSystemReader  # noqa: E402
+from tuned import SEGMENTS, TASK, base_of, new_run, prepared, trainer_of  # noqa: E402
 
 import rookery  # noqa: E402
 from rookery.adapter import Adapter, LowRank, read_adapter, write_adapter  # noqa: E402
@@ -55,14 +56,14 @@ def served(source, tokens, **options) -> np.ndarray:
 
 @pytest.mark.parametrize(("version", "method"), CASES)
 def test_it_begins_as_the_model_and_learns_and_the_model_stays(version, method):
-    trainer = trainer_of(version, method)
-    tokens = CountingDown().at(5).tokens[:16]
+    trainer = trainer_of(version, method, rate=0.1 if method == StateTuning() else 0.02)
+    tokens = TASK.at(5).tokens[:16]
     np.testing.assert_array_equal(logits(trainer.model, tokens), logits(TrainedModel.of(base_of(version)), tokens))
     base = {name for name, _ in trainer.model.named_parameters()} - set(trained(trainer.model))
     assert base == set(base_of(version).tensors)
     before = digests(trainer.model, base)
     losses = [report.loss for report in trainer.reports()]
-    assert losses[-1] < 0.8 * losses[0]
+    assert losses[-1] < 0.5 * losses[0]
     assert digests(trainer.model, base) == before
     for name, tensor in base_of(version).tensors.items():
         np.testing.assert_array_equal(dict(trainer.model.named_parameters())[name].detach().numpy(), tensor.numpy())
@@ -93,9 +94,9 @@ def test_the_gradients_are_those_of_the_merged_matrix():
     whole = TrainedModel.of(base_of("7"), dtype=torch.float64)
     with torch.no_grad():
         whole.blocks.get_submodule("1").att.value.weight += 2.5 * node.lora_B @ node.lora_A
-    tokens = torch.from_numpy(CountingDown().at(0).tokens)
+    tokens = torch.from_numpy(TASK.at(0).tokens)
     for one in (model, whole):
-        one(tokens, [16] * 8)[0].sin().sum().backward()
+        one(tokens, [7] * SEGMENTS)[0].sin().sum().backward()
     grad = whole.blocks.get_submodule("1").att.value.weight.grad
     torch.testing.assert_close(node.lora_A.grad, 2.5 * node.lora_B.T @ grad)
     torch.testing.assert_close(node.lora_B.grad, 2.5 * grad @ node.lora_A.T)
@@ -106,7 +107,7 @@ def test_the_gradients_are_those_of_the_merged_matrix():
 @pytest.mark.parametrize("version", [v for v in VERSIONS if v != "4"])
 def test_the_gradient_of_a_state_is_that_of_every_segments_beginning(version):
     model = prepared(version, StateTuning())
-    tokens, lengths = torch.from_numpy(CountingDown().at(0).tokens[:33]), [7, 1, 25]
+    tokens, lengths = torch.from_numpy(TASK.at(0).tokens[:33]), [7, 1, 25]
     model(tokens, lengths)[0].sin().sum().backward()
     free = TrainedModel.of(base_of(version))
     states = [tuple(x.clone().requires_grad_() for x in triple) for triple in free.fresh(3)]
@@ -121,7 +122,7 @@ def test_the_gradient_of_a_state_is_that_of_every_segments_beginning(version):
 def test_recomputing_and_half_precision_train_the_same_things(recompute):
     method = Lora(rank=4, state=True)
     model = prepared("7", method, recompute=recompute, half=torch.bfloat16)
-    model(torch.from_numpy(CountingDown().at(0).tokens), [16] * 8)[0].square().sum().backward()
+    model(torch.from_numpy(TASK.at(0).tokens), [7] * SEGMENTS)[0].square().sum().backward()
     assert all(model.get_parameter(name).grad is not None for name in trained(model))
 
 
@@ -133,7 +134,7 @@ def test_files_hold_what_was_learnt(tmp_path, version, method):
     for _ in trainer.reports():
         pass
     method.write(trainer.model, tmp_path)
-    tokens = CountingDown().at(77).tokens[:16]
+    tokens = TASK.at(77).tokens[:16]
     want = logits(trainer.model, tokens)
     got = {"merged": served(as_checkpoint(trainer.model), tokens)}
     if isinstance(method, Lora):
@@ -199,7 +200,7 @@ def test_a_model_that_begins_with_a_tuned_state_keeps_it(tmp_path):
     for _ in trainer.reports():
         pass
     save_checkpoint(as_checkpoint(trainer.model), tmp_path / "tuned.safetensors")
-    tokens = CountingDown().at(77).tokens[:16]
+    tokens = TASK.at(77).tokens[:16]
     model = TrainedModel.of(open_checkpoint(tmp_path / "tuned.safetensors"))
     np.testing.assert_array_equal(logits(model, tokens), logits(trainer.model, tokens))
     StateTuning().prepare(model)
@@ -244,9 +245,9 @@ def test_checkpoints_hold_only_what_is_trained(tmp_path):
     run = new_run(tmp_path, StateTuning(base="ab" * 16), steps=4)
     run.go()
     newest = checkpoint.latest(tmp_path)
-    held = sum(file.stat().st_size for file in newest.path.glob("*.distcp"))
-    numbers = sum(p.numel() for n, p in run.trainer.model.named_parameters() if n in trained(run.trainer.model))
-    assert 12 * numbers < held < 12 * numbers + 20_000  # the numbers, and Adam's two means of each
+    held = FileSystemReader(newest.path).read_metadata().state_dict_metadata
+    assert {n.removeprefix("model.") for n in held if n.startswith("model.")} == set(trained(run.trainer.model))
+    assert not [n for n in held if n.startswith("optimizer.") and "time_state" not in n and "param_groups" not in n]
     assert newest.meta["method"] == {"name": "state", "base": "ab" * 16}
 
 

@@ -78,6 +78,7 @@ class TrainedModel(Node):
     ) -> None:
         super().__init__()
         self.config, self.layout, self.half, self.recompute = config, StateLayout(config), half, recompute
+        self.faster: dict[str, float] = {}  # parameters, by the last part of their names, that learn at another rate
         for name, tensor in tensors.items():
             numbers = np.array(tensor.numpy(), np.float32)  # a copy: the file stays as it is
             used = not optional(name)

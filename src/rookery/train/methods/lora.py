@@ -19,7 +19,7 @@ from rookery.adapter import write_adapter
 from rookery.errors import SettingsError
 from rookery.tokenizer import Tokenizer
 from rookery.train.methods.parts import adapter_of, freeze, matrices, put
-from rookery.train.methods.state import STATE, add_states
+from rookery.train.methods.state import RATES, STATE, add_states
 from rookery.train.model import TrainedModel
 from rookery.train.sizes import FINAL_RATE, RATE
 
@@ -68,6 +68,7 @@ class Lora:
         freeze(model)
         if self.state:
             add_states(model)
+            model.faster["time_state"] = RATES[0] / self.rates(model.config.width)[0]
         random = torch.Generator().manual_seed(self.seed)
         for name in chosen:
             self._put(model, name.removesuffix(".weight"), random)

@@ -14,7 +14,7 @@ from rookery.tokenizer import Tokenizer
 from rookery.train.methods.parts import adapter_of, freeze, put
 from rookery.train.model import TrainedModel
 
-__all__ = ["STATE", "StateTuning", "add_states"]
+__all__ = ["RATES", "STATE", "StateTuning", "add_states"]
 
 STATE = "time_state.pth"
 RATES = 1e-2, 1e-4  # whatever the width: a state has the size of the activations it is read beside
