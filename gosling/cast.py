@@ -10,200 +10,30 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
 
-from weave import article
+from weave import article, listed
 
-__all__ = [
-    "KINDS",
-    "PLACES",
-    "WORLDS",
-    "Being",
-    "Place",
-    "Thing",
-    "being",
-    "friend_of",
-    "parent_of",
-    "thing",
-    "world_of",
-]
+__all__ = listed("KINDS PLACES WORLDS Being Place Thing being friend_of parent_of thing world_of")
 
-GIRLS = [
-    "Mia",
-    "Lily",
-    "Anna",
-    "Emma",
-    "Lucy",
-    "Ella",
-    "Rosa",
-    "Nina",
-    "Sara",
-    "Maya",
-    "Zoe",
-    "Ruby",
-    "Clara",
-    "Alice",
-    "Ivy",
-    "Leah",
-    "Nora",
-    "Tara",
-    "Amina",
-    "Lena",
-    "Molly",
-    "Sofia",
-    "Kate",
-    "Daisy",
-    "Grace",
-    "Holly",
-    "Ida",
-    "Jane",
-    "June",
-    "Meg",
-    "Polly",
-    "Tess",
-    "Wendy",
-    "Asha",
-    "Bella",
-    "Cora",
-    "Dora",
-    "Eva",
-    "Flora",
-    "Hana",
-    "Ines",
-    "Kira",
-    "Lola",
-    "Mina",
-    "Nell",
-    "Priya",
-    "Rita",
-    "Suki",
-    "Uma",
-    "Vera",
-    "Yara",
-]
-BOYS = [
-    "Tom",
-    "Ben",
-    "Sam",
-    "Leo",
-    "Max",
-    "Jack",
-    "Tim",
-    "Finn",
-    "Oscar",
-    "Noah",
-    "Adam",
-    "Jonas",
-    "Luca",
-    "Felix",
-    "Henry",
-    "Omar",
-    "Ravi",
-    "Paul",
-    "Peter",
-    "Eric",
-    "Theo",
-    "Hugo",
-    "Ned",
-    "Joe",
-    "Dan",
-    "Alex",
-    "Bruno",
-    "Carlo",
-    "David",
-    "Emil",
-    "Fred",
-    "George",
-    "Hans",
-    "Ivan",
-    "Jamie",
-    "Karim",
-    "Liam",
-    "Milo",
-    "Nico",
-    "Otto",
-    "Pablo",
-    "Robin",
-    "Simon",
-    "Toby",
-    "Victor",
-    "Walter",
-    "Yusuf",
-    "Zack",
-    "Anton",
-]
-SHE_ANIMALS = [
-    "Poppy",
-    "Dot",
-    "Fern",
-    "Hazel",
-    "Clover",
-    "Daisy",
-    "Pearl",
-    "Rosie",
-    "Honey",
-    "Bella",
-    "Tansy",
-    "Willow",
-    "Misty",
-    "Penny",
-    "Tilly",
-    "Bonnie",
-    "Lulu",
-    "Coco",
-    "Nutmeg",
-    "Snowy",
-    "Minnie",
-    "Goldie",
-    "Olive",
-    "Pippa",
-    "Sunny",
-    "Pinky",
-    "Kiki",
-    "Juniper",
-    "Maple",
-    "Berry",
-    "Dolly",
-    "Bluebell",
-    "Biscuit",
-    "Mossy",
-    "Peaches",
-]
-HE_ANIMALS = [
-    "Pip",
-    "Rusty",
-    "Bramble",
-    "Barney",
-    "Oakley",
-    "Thistle",
-    "Bobo",
-    "Chip",
-    "Rufus",
-    "Teddy",
-    "Basil",
-    "Benny",
-    "Duke",
-    "Gus",
-    "Jasper",
-    "Monty",
-    "Mungo",
-    "Nibbles",
-    "Patch",
-    "Pepper",
-    "Rocky",
-    "Scout",
-    "Sparky",
-    "Tango",
-    "Toffee",
-    "Whiskers",
-    "Ziggy",
-    "Bumble",
-    "Button",
-    "Conker",
-    "Dusty",
-    "Fidget",
-    "Humphrey",
-    "Wally",
-    "Pebble",
-]
+GIRLS = listed(
+    "Mia Lily Anna Emma Lucy Ella Rosa Nina Sara Maya Zoe Ruby Clara Alice Ivy Leah Nora Tara Amina Lena Molly "
+    "Sofia Kate Daisy Grace Holly Ida Jane June Meg Polly Tess Wendy Asha Bella Cora Dora Eva Flora Hana Ines Kira "
+    "Lola Mina Nell Priya Rita Suki Uma Vera Yara"
+)
+BOYS = listed(
+    "Tom Ben Sam Leo Max Jack Tim Finn Oscar Noah Adam Jonas Luca Felix Henry Omar Ravi Paul Peter Eric Theo Hugo "
+    "Ned Joe Dan Alex Bruno Carlo David Emil Fred George Hans Ivan Jamie Karim Liam Milo Nico Otto Pablo Robin "
+    "Simon Toby Victor Walter Yusuf Zack Anton"
+)
+SHE_ANIMALS = listed(
+    "Poppy Dot Fern Hazel Clover Daisy Pearl Rosie Honey Bella Tansy Willow Misty Penny Tilly Bonnie Lulu Coco "
+    "Nutmeg Snowy Minnie Goldie Olive Pippa Sunny Pinky Kiki Juniper Maple Berry Dolly Bluebell Biscuit Mossy "
+    "Peaches"
+)
+HE_ANIMALS = listed(
+    "Pip Rusty Bramble Barney Oakley Thistle Bobo Chip Rufus Teddy Basil Benny Duke Gus Jasper Monty Mungo Nibbles "
+    "Patch Pepper Rocky Scout Sparky Tango Toffee Whiskers Ziggy Bumble Button Conker Dusty Fidget Humphrey Wally "
+    "Pebble"
+)
 
 # kind: (world, home, hand, food, call)
 KINDS: dict[str, tuple[str, str, str, str, str]] = {
@@ -230,7 +60,7 @@ KINDS: dict[str, tuple[str, str, str, str, str]] = {
     "frog": ("pond", "a [house|bed] under a lily leaf", "foot", "water plants", "croaked"),
     "goose": ("pond", "a nest on the bank", "wing", "grass", "honked"),
     "otter": ("pond", "a hole in the river bank", "paw", "water roots", "whistled"),
-    "turtle": ("pond", "a [sunny|mossy] bank", "foot", "water plants", "hummed"),
+    "turtle": ("pond", "a little house on a [sunny|mossy] bank", "foot", "water plants", "hummed"),
     "beaver": ("pond", "a lodge made of sticks", "paw", "bark", "chattered"),
     "swan": ("pond", "a quiet corner of the pond", "wing", "water plants", "honked"),
     "lion": ("grassland", "a cave among the rocks", "paw", "stew", "roared"),
@@ -241,13 +71,15 @@ KINDS: dict[str, tuple[str, str, str, str, str]] = {
     "hippo": ("grassland", "the mud by the great river", "foot", "grass", "snorted"),
     "tiger": ("grassland", "a den behind the tall grass", "paw", "stew", "growled"),
     "penguin": ("snow", "a little house of snow", "wing", "fish soup", "called"),
-    "seal": ("snow", "a rock by the cold sea", "flipper", "fish soup", "barked"),
+    "seal": ("snow", "a cave by the cold sea", "flipper", "fish soup", "barked"),
     "polar bear": ("snow", "a cave in the snow", "paw", "fish soup", "growled"),
 }
 ALWAYS_SHE = ("girl", "woman", "hen", "cow")
 HUMAN = ("girl", "boy", "woman", "man")
 _TOWN_HOMES = (
-    "a [small|white|little yellow|tall|narrow|tidy] house [by the river|at the edge of the village|near the park|on a quiet street|at the top of the hill|with a green gate|with a red roof]",
+    "a [small|white|little yellow|tall|narrow|tidy] house [by the river|at the edge of the "
+    "village|near the park|on a quiet street|at the top of the hill|with a green gate|with a red "
+    "roof]",
     "a [small|bright|cosy] flat [above the bakery|above a shop|near the station|on the third floor]",
     "a [little|quiet|busy] [village|town] [by the sea|near the hills|beside a wide river|not far from the woods]",
     "a farmhouse with a [blue|green|red] door",
@@ -355,13 +187,16 @@ PLACES: dict[str, tuple[Place, ...]] = {
         _place(
             "the park",
             "in",
-            "under the old bench, behind the slide, beside the fountain, in a bush near the gate, under a pile of leaves, behind a big tree",
-            "children on the swings, a dog with a stick, ducks on the pond, an old man feeding the birds, a boy with an ice cream",
+            "under the old bench, behind the slide, beside the fountain, in a bush near the gate, under "
+            "a pile of leaves, behind a big tree",
+            "children on the swings, a dog with a stick, ducks on the pond, an old man feeding the "
+            "birds, a boy with an ice cream",
         ),
         _place(
             "the garden",
             "in",
-            "under the apple tree, behind the shed, between the roses, in the tall grass, beside the well, under the wheelbarrow",
+            "under the apple tree, behind the shed, between the roses, in the tall grass, beside the "
+            "well, under the wheelbarrow",
             "a bee on a flower, a snail on a leaf, two white butterflies, a robin on the fence, an ant with a crumb",
         ),
         _place(
@@ -373,8 +208,10 @@ PLACES: dict[str, tuple[Place, ...]] = {
         _place(
             "the market",
             "at",
-            "under a table, behind the fruit stand, next to a basket of eggs, between two sacks, beside the flower seller",
-            "baskets of red apples, a woman selling flowers, a man with a funny hat, big round cheeses, a boy with a drum",
+            "under a table, behind the fruit stand, next to a basket of eggs, between two sacks, beside "
+            "the flower seller",
+            "baskets of red apples, a woman selling flowers, a man with a funny hat, big round cheeses, "
+            "a boy with a drum",
         ),
         _place(
             "the school yard",
@@ -393,7 +230,8 @@ PLACES: dict[str, tuple[Place, ...]] = {
         _place(
             "the forest",
             "in",
-            "under a fern, behind a log, in a hollow tree, beside a mossy stone, under a pile of leaves, between the roots of an oak",
+            "under a fern, behind a log, in a hollow tree, beside a mossy stone, under a pile of leaves, "
+            "between the roots of an oak",
             "a snail on a leaf, red mushrooms, a spider in its web, a line of ants, a woodpecker at work",
         ),
         _place(
@@ -454,13 +292,15 @@ PLACES: dict[str, tuple[Place, ...]] = {
             "the river",
             "by",
             "between two stones, behind a fallen tree, in the reeds, under a bush, in the mud",
-            "birds with long legs, a herd of antelopes, a butterfly on a stone, fish under the water, a nest in the reeds",
+            "birds with long legs, a herd of antelopes, a butterfly on a stone, fish under the water, a "
+            "nest in the reeds",
         ),
         _place(
             "the tall grass",
             "in",
             "behind an ant hill, under a thorn bush, beside a round stone, in a hole, next to a dry log",
-            "a line of ants, a bright green beetle, a bird with a red tail, an ant hill as tall as a tree, yellow flowers",
+            "a line of ants, a bright green beetle, a bird with a red tail, an ant hill as tall as a "
+            "tree, yellow flowers",
         ),
         _place(
             "the jungle",

@@ -3,50 +3,16 @@
 from __future__ import annotations
 
 from talker import Talk, scene
+from weave import listed
 
-ONES = [
-    "zero",
-    "one",
-    "two",
-    "three",
-    "four",
-    "five",
-    "six",
-    "seven",
-    "eight",
-    "nine",
-    "ten",
-    "eleven",
-    "twelve",
-    "thirteen",
-    "fourteen",
-    "fifteen",
-    "sixteen",
-    "seventeen",
-    "eighteen",
-    "nineteen",
-    "twenty",
-]
-_FRUIT = [
-    "apples",
-    "pears",
-    "plums",
-    "eggs",
-    "buns",
-    "shells",
-    "stones",
-    "marbles",
-    "books",
-    "balls",
-    "flowers",
-    "nuts",
-    "cherries",
-    "coins",
-    "buttons",
-    "cakes",
-    "pencils",
-]
-_ORDER = ["first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth"]
+ONES = listed(
+    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen "
+    "seventeen eighteen nineteen twenty"
+)
+_FRUIT = listed(
+    "apples pears plums eggs buns shells stones marbles books balls flowers nuts cherries coins buttons cakes pencils"
+)
+_ORDER = listed("first second third fourth fifth sixth seventh eighth ninth tenth")
 
 
 def spelt(number: int) -> str:
@@ -70,9 +36,8 @@ def plus(k: Talk) -> None:
     w = _form(k)
     k.let(a=_number(a, w), b=_number(total - a, w), c=_number(total, w))
     k.say(
-        "[What is {a} plus {b}|How much is {a} plus {b}|What is {a} and {b}|Can you add {a} and {b}|{a} plus {b}|{a} + {b} = ]?".replace(
-            "{a} + {b} = ]", "How much is {a} + {b}]"
-        ),
+        "[What is {a} plus {b}|How much is {a} plus {b}|What is {a} and {b}|Can you add {a} and "
+        "{b}|{a} plus {b}|{a} + {b} = ]?".replace("{a} + {b} = ]", "How much is {a} + {b}]"),
         "[{A} plus {b} is {c}.|{A} and {b} make {c}.|That is {c}.|{A} plus {b} makes {c}.|It is {c}.]",
         exact=True,
     )
@@ -85,7 +50,8 @@ def minus(k: Talk) -> None:
     w = _form(k)
     k.let(a=_number(a, w), b=_number(b, w), c=_number(a - b, w))
     k.say(
-        "[What is {a} minus {b}|How much is {a} minus {b}|What is {a} take away {b}|Take {b} away from {a}. What is left]?",
+        "[What is {a} minus {b}|How much is {a} minus {b}|What is {a} take away {b}|Take {b} away "
+        "from {a}. What is left]?",
         "[{A} minus {b} is {c}.|That is {c}.|{A} take away {b} is {c}.|It is {c}.]",
         exact=True,
     )
@@ -109,9 +75,8 @@ def count_up(k: Talk) -> None:
     row = [_number(n, w) for n in range(1, last + 1)]
     k.let(n=_number(last, w), row=", ".join(row))
     k.say(
-        "[Count to {n}|Can you count to {n}?|Please count to {n}|Count up to {n} for me|Can you count from {first} to {n}?]".replace(
-            "{first}", row[0]
-        ),
+        "[Count to {n}|Can you count to {n}?|Please count to {n}|Count up to {n} for me|Can you "
+        "count from {first} to {n}?]".replace("{first}", row[0]),
         "[{Row}.|Yes! {Row}.|Here I go: {row}.|{Row}!]",
         exact=True,
     )
@@ -173,7 +138,9 @@ def in_a_basket(k: Talk) -> None:
     k.let(a=many(a), b=spelt(b), c=many(c), number=spelt(c), things=things, who=person)
     if adds:
         k.say(
-            "[{who} has {a}. [A friend gives {who} {b} more.|Then {who} finds {b} more.|{who} gets {b} more.]|I have {a} and I get {b} more.|There are {a} in a basket. I put in {b} more.] How many {things} [are there now|is that|are there in all]?",
+            "[{who} has {a}. [A friend gives {who} {b} more.|Then {who} finds {b} more.|{who} gets {b} "
+            "more.]|I have {a} and I get {b} more.|There are {a} in a basket. I put in {b} more.] How "
+            "many {things} [are there now|is that|are there in all]?",
             "[{A} and {b} more make {c}.|There are {c} now.|That makes {c}.|{C}.]".replace(
                 "There are {c} now.", "That is {c}."
             ),
@@ -181,7 +148,8 @@ def in_a_basket(k: Talk) -> None:
         )
     else:
         k.say(
-            "[{who} has {a}. {who} gives away {b}.|I have {a} and give away {b}.|{who} had {a} but lost {b}.] How many {things} are left?",
+            "[{who} has {a}. {who} gives away {b}.|I have {a} and give away {b}.|{who} had {a} but lost "
+            "{b}.] How many {things} are left?",
             "[{C} [is|are] left.|{A} take away {b} leaves {c}.|The answer is {c}.|{C}.]".replace(
                 "[is|are]", "is" if c == 1 else "are"
             ).replace("{C} is left.", "{C} is left.")
@@ -208,6 +176,8 @@ def too_hard(k: Talk) -> None:
     k.let(a=str(a), b=str(b))
     k.say(
         "[What is {a} times {b}|How much is {a} times {b}|What is {a} divided by {b}|Can you work out {a} times {b}]?",
-        "[That is too hard for me. I can do small sums only.|I am sorry, such big numbers are too hard for me.|I do not know. I can only count with small numbers.|That is a big sum! I am too small for it. Try a small one.]",
+        "[That is too hard for me. I can do small sums only.|I am sorry, such big numbers are too "
+        "hard for me.|I do not know. I can only count with small numbers.|That is a big sum! I am "
+        "too small for it. Try a small one.]",
         exact=True,
     )

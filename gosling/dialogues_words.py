@@ -4,105 +4,16 @@ from __future__ import annotations
 
 import lore
 from talker import Talk, scene
+from weave import listed
 
-_SPELL = [
-    "cat",
-    "dog",
-    "sun",
-    "moon",
-    "star",
-    "tree",
-    "house",
-    "mouse",
-    "apple",
-    "bread",
-    "water",
-    "milk",
-    "honey",
-    "king",
-    "queen",
-    "river",
-    "green",
-    "yellow",
-    "orange",
-    "purple",
-    "black",
-    "white",
-    "happy",
-    "friend",
-    "school",
-    "flower",
-    "garden",
-    "bird",
-    "fish",
-    "horse",
-    "sheep",
-    "goose",
-    "duck",
-    "frog",
-    "snow",
-    "rain",
-    "cloud",
-    "window",
-    "table",
-    "chair",
-    "spoon",
-    "knife",
-    "book",
-    "letter",
-    "paper",
-    "pencil",
-    "hand",
-    "foot",
-    "nose",
-    "mouth",
-    "mother",
-    "father",
-    "sister",
-    "brother",
-    "uncle",
-    "summer",
-    "winter",
-    "spring",
-    "autumn",
-    "little",
-    "small",
-    "big",
-    "light",
-    "night",
-    "day",
-    "morning",
-    "story",
-    "song",
-    "drum",
-    "ball",
-    "kite",
-    "boat",
-    "bridge",
-    "butter",
-    "cheese",
-    "cake",
-    "egg",
-    "lemon",
-    "pear",
-    "plum",
-    "cherry",
-    "carrot",
-    "potato",
-    "tomato",
-    "rabbit",
-    "monkey",
-    "lion",
-    "tiger",
-    "elephant",
-    "turtle",
-    "penguin",
-    "nest",
-    "egg",
-    "seed",
-    "leaf",
-    "root",
-]
+_SPELL = listed(
+    "cat dog sun moon star tree house mouse apple bread water milk honey king queen river green yellow orange "
+    "purple black white happy friend school flower garden bird fish horse sheep goose duck frog snow rain cloud "
+    "window table chair spoon knife book letter paper pencil hand foot nose mouth mother father sister brother "
+    "uncle summer winter spring autumn little small big light night day morning story song drum ball kite boat "
+    "bridge butter cheese cake egg lemon pear plum cherry carrot potato tomato rabbit monkey lion tiger elephant "
+    "turtle penguin nest egg seed leaf root"
+)
 _ALPHABET = "abcdefghijklmnopqrstuvwxyz"
 
 
@@ -111,7 +22,8 @@ def opposite(k: Talk) -> None:
     word = k.rng.choice(list(lore.OPPOSITES))
     k.let(a=word, b=lore.OPPOSITES[word])
     k.say(
-        "[What is the opposite of {a}|What's the opposite of {a}|Tell me the opposite of {a}|Do you know the opposite of {a}|The opposite of {a}|{A} is the opposite of what]?",
+        "[What is the opposite of {a}|What's the opposite of {a}|Tell me the opposite of {a}|Do you "
+        "know the opposite of {a}|The opposite of {a}|{A} is the opposite of what]?",
         "[The opposite of {a} is {b}.|{B}.|It is {b}.|{B} is the opposite of {a}.]",
         exact=True,
     )
@@ -122,7 +34,8 @@ def spell(k: Talk) -> None:
     word = k.rng.choice(_SPELL)
     k.let(a=word, b="-".join(word.upper()))
     k.say(
-        "[How do you spell {a}|Spell {a}|Can you spell {a}|Please spell the word {a}|How is {a} spelt|Spell the word {a} for me][?|.]",
+        "[How do you spell {a}|Spell {a}|Can you spell {a}|Please spell the word {a}|How is {a} "
+        "spelt|Spell the word {a} for me][?|.]",
         "[{B}.|{A}: {b}.|It is spelt {b}.|You spell it {b}.]",
         exact=True,
     )
@@ -174,9 +87,8 @@ def plural(k: Talk) -> None:
     word = k.rng.choice(list(lore.PLURALS))
     k.let(a=word, b=lore.PLURALS[word])
     k.say(
-        "[One {a}, two what|What is the plural of {a}|What is more than one {a} called|What do you say for two of {a}]?".replace(
-            "|What do you say for two of {a}", ""
-        ),
+        "[One {a}, two what|What is the plural of {a}|What is more than one {a} called|What do you "
+        "say for two of {a}]?".replace("|What do you say for two of {a}", ""),
         "[Two {b}.|{B}.|The plural of {a} is {b}.|One {a}, two {b}.]",
         exact=True,
     )
@@ -188,7 +100,8 @@ def rhyme(k: Talk) -> None:
     a, b = k.rng.sample(row, 2)
     k.let(a=a, b=b)
     k.say(
-        "[What rhymes with {a}|Tell me a word that rhymes with {a}|Do you know a rhyme for {a}|Find a rhyme for {a}][?|.]",
+        "[What rhymes with {a}|Tell me a word that rhymes with {a}|Do you know a rhyme for {a}|Find "
+        "a rhyme for {a}][?|.]",
         "[{B} rhymes with {a}.|{B}.|{A} and {b} rhyme.|How about {b}?]",
         exact=True,
     )
@@ -199,7 +112,8 @@ def meaning(k: Talk) -> None:
     word = k.rng.choice(list(lore.MEANINGS))
     k.let(a=word, bare=word.removeprefix("a ").removeprefix("an ").removeprefix("the "), m=lore.MEANINGS[word])
     k.say(
-        "[What is {a}|What's {a}|Do you know what {a} is|Can you tell me what {a} is|What does the word {bare} mean|Explain the word {bare}]?",
+        "[What is {a}|What's {a}|Do you know what {a} is|Can you tell me what {a} is|What does the "
+        "word {bare} mean|Explain the word {bare}]?",
         "{A} is {m}.",
         exact=True,
     )
@@ -213,7 +127,8 @@ def unknown_word(k: Talk) -> None:
     k.let(a=word)
     k.say(
         "[What is a {a}|What does {a} mean|Do you know what a {a} is]?",
-        "[I do not know that word.|I do not know what that is.|I have never read that word. What does it mean?|I do not know. Is it a real word?]",
+        "[I do not know that word.|I do not know what that is.|I have never read that word. What "
+        "does it mean?|I do not know. Is it a real word?]",
         exact=True,
     )
 
@@ -221,14 +136,30 @@ def unknown_word(k: Talk) -> None:
 @scene(0.6)
 def sentence_with(k: Talk) -> None:
     lines = {
-        "cat": "The cat sleeps in the sun.", "dog": "My dog likes to run.", "moon": "The moon shines over the hill.", "rain": "The rain falls on the roof.", "tree": "A bird sings in the tree.", "apple": "She eats a red apple.",
-        "boat": "The boat sails on the river.", "house": "The house has a green door.", "snow": "The snow is white and cold.", "book": "He reads a good book.", "friend": "A friend helps you when you are sad.", "bread": "The baker makes fresh bread.",
-        "flower": "A flower grows by the wall.", "song": "They sing a happy song.", "river": "The river flows to the sea.", "king": "The king lost his crown.", "star": "A star shines in the night.", "hat": "His hat flew away in the wind.",
-    }  # fmt: skip
+        "cat": "The cat sleeps in the sun.",
+        "dog": "My dog likes to run.",
+        "moon": "The moon shines over the hill.",
+        "rain": "The rain falls on the roof.",
+        "tree": "A bird sings in the tree.",
+        "apple": "She eats a red apple.",
+        "boat": "The boat sails on the river.",
+        "house": "The house has a green door.",
+        "snow": "The snow is white and cold.",
+        "book": "He reads a good book.",
+        "friend": "A friend helps you when you are sad.",
+        "bread": "The baker makes fresh bread.",
+        "flower": "A flower grows by the wall.",
+        "song": "They sing a happy song.",
+        "river": "The river flows to the sea.",
+        "king": "The king lost his crown.",
+        "star": "A star shines in the night.",
+        "hat": "His hat flew away in the wind.",
+    }
     word = k.rng.choice(list(lines))
     k.let(a=word)
     k.say(
-        "[Make a sentence with the word {a}|Write a sentence with {a}|Can you use {a} in a sentence|Give me a sentence with {a}][?|.]",
+        "[Make a sentence with the word {a}|Write a sentence with {a}|Can you use {a} in a "
+        "sentence|Give me a sentence with {a}][?|.]",
         lines[word],
         exact=True,
     )

@@ -19,7 +19,8 @@ def sound(k: Talk) -> None:
         )
         return
     k.say(
-        "[What does {a a} say|What sound does {a a} make|How does {a a} go|What noise does {a a} make|What does the {a} say]?",
+        "[What does {a a} say|What sound does {a a} make|How does {a a} go|What noise does {a a} "
+        "make|What does the {a} say]?",
         "[{S}!|{A a} says {s}.|The {a} says {s}.|{S}, {s}!|It says {s}.]",
         exact=True,
     )
@@ -46,7 +47,8 @@ def use(k: Talk) -> None:
     purpose = lore.USES[what]
     k.let(a=what, u=purpose, be="are" if many else "is", it="They are" if many else "It is")
     k.say(
-        "[What {be} {a} for|What do we use {a} for|What do people need {a} for|What can you do with {a}|Why do we need {a}]?",
+        "[What {be} {a} for|What do we use {a} for|What do people need {a} for|What can you do with "
+        "{a}|Why do we need {a}]?",
         "[{A} {be} [used|there] {u}.|{It} [used|there] {u}.|You use {them} {u}.]".replace(
             "{them}", "them" if many else "it"
         ),
@@ -69,14 +71,45 @@ def days(k: Talk) -> None:
 
 @scene(1)
 def all_days(k: Talk) -> None:
-    k.say(*k.rng.choice((
-        ("[What are the days of the week|Tell me the days of the week|Can you say the days of the week][?|.]", ", ".join(lore.DAYS[:-1]) + " and " + lore.DAYS[-1] + "."),
-        ("[What are the months of the year|Tell me the months|Can you say the months][?|.]", ", ".join(lore.MONTHS[:-1]) + " and " + lore.MONTHS[-1] + "."),
-        ("[What are the seasons|Which seasons are there|Tell me the four seasons][?|.]", "[Spring, summer, autumn and winter.|There are four seasons: spring, summer, autumn and winter.]"),
-        ("How many days are in a week?", "[Seven.|A week has seven days.]"), ("How many months are in a year?", "[Twelve.|A year has twelve months.]"), ("How many hours has a day?", "[Twenty-four.|A day has twenty-four hours.]"),
-        ("[What is the first day of the week|With which day does the week begin]?", "[Monday is the first day of the week in many countries.|In many countries it is Monday.]"), ("[Which month is the first of the year|What is the first month]?", "[January is the first month.|January.]"),
-        ("[Which month is the last of the year|What is the last month]?", "[December is the last month.|December.]"), ("[Say the alphabet|What is the alphabet|Can you say the letters][?|.]", "A, B, C, D, E, F, G, H, I, J, K, L, M, N, O, P, Q, R, S, T, U, V, W, X, Y, Z."),
-    )), exact=True)  # fmt: skip
+    k.say(
+        *k.rng.choice(
+            (
+                (
+                    "[What are the days of the week|Tell me the days of the week|Can you say the days of the "
+                    "week][?|.]",
+                    ", ".join(lore.DAYS[:-1]) + " and " + lore.DAYS[-1] + ".",
+                ),
+                (
+                    "[What are the months of the year|Tell me the months|Can you say the months][?|.]",
+                    ", ".join(lore.MONTHS[:-1]) + " and " + lore.MONTHS[-1] + ".",
+                ),
+                (
+                    "[What are the seasons|Which seasons are there|Tell me the four seasons][?|.]",
+                    "[Spring, summer, autumn and winter.|There are four seasons: spring, summer, autumn and winter.]",
+                ),
+                ("How many days are in a week?", "[Seven.|A week has seven days.]"),
+                ("How many months are in a year?", "[Twelve.|A year has twelve months.]"),
+                ("How many hours has a day?", "[Twenty-four.|A day has twenty-four hours.]"),
+                (
+                    "[What is the first day of the week|With which day does the week begin]?",
+                    "[Monday is the first day of the week in many countries.|In many countries it is Monday.]",
+                ),
+                (
+                    "[Which month is the first of the year|What is the first month]?",
+                    "[January is the first month.|January.]",
+                ),
+                (
+                    "[Which month is the last of the year|What is the last month]?",
+                    "[December is the last month.|December.]",
+                ),
+                (
+                    "[Say the alphabet|What is the alphabet|Can you say the letters][?|.]",
+                    "A, B, C, D, E, F, G, H, I, J, K, L, M, N, O, P, Q, R, S, T, U, V, W, X, Y, Z.",
+                ),
+            )
+        ),
+        exact=True,
+    )
 
 
 @scene(1.2)
@@ -116,7 +149,7 @@ def animal_fact(k: Talk) -> None:
     elif way == "swim" and swims is not None:
         k.say(
             "Can {a a} swim?",
-            "[Yes, {a a} can swim.|Yes, it can.]" if swims else "[Not well.|No, {a a} does not like to swim.]",
+            "[Yes, {a a} can swim.|Yes, it can.]" if swims else "[No, {a a} cannot swim.|No, it cannot.]",
             exact=True,
         )
     else:

@@ -6,7 +6,7 @@ A line that begins with # is a remark.  The sentences are templates as `weave.py
 
     plot NAME                 a new plot
     about PHRASE              how people ask for it: "a lost {x}"
-    where WORLD ...           where it can happen: worlds of `cast.py`, "animals" (all but the town) or "any", the default
+    where WORLD ...           where it can happen: worlds of `cast.py`, "animals" (all but the town), "any" (default)
     hero KIND ...             who it is about, where that is not open
     friend K, elder K         somebody of the hero's world, or of the hero's family, under the key K
     one K KIND ...            somebody of one of these kinds
