@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -27,15 +27,23 @@ __all__ = ["adapted"]
 _AT_ONCE = 1 << 20  # numbers merged at a time
 
 
+# Of a merged matrix, by that of the model's.
+_TYPES: dict[str, Callable[[str], str]] = {
+    "memory": lambda format: "F32" if format == "F32" else "F16",
+    "kept": lambda format: format,
+    "F32": lambda format: "F32",
+}
+
+
 def adapted(
-    checkpoint: Checkpoint, adapter: Adapter, alpha: float | None = None, *, keep_types: bool = False
+    checkpoint: Checkpoint, adapter: Adapter, alpha: float | None = None, *, types: str = "memory"
 ) -> Checkpoint:
     """The checkpoint as fine-tuning changed it: W + alpha / rank * B A in float32, tuned states as its initial ones.
 
     alpha:      in place of the adapter's own; needed where its file does not say it.
-    keep_types: merged matrices keep the element type of the model's, for writing; quantised ones are refused.
-                Otherwise F32 stays F32 and everything else becomes F16: eleven bits keep the small changes that
-                BF16's eight or a quantised block would round away, in half the memory of F32.
+    types:      of merged matrices.  "memory": F32 stays F32 and everything else becomes F16: eleven bits keep small
+                changes that BF16's eight or a quantised block would round away, in half the memory of F32.
+                "kept": that of the model's, for writing; quantised ones are refused.  "F32": F32.
 
     FormatError where the adapter was made for another model: by its fingerprint, by a tensor that is not in the
     model, by a shape.  SettingsError where alpha is not known.
@@ -48,7 +56,7 @@ def adapted(
     for name, tensor in adapter.replaced.items():
         tensors[name] = lazy.reshaped(tensor, tensors[name].shape)
     for name, low in adapter.low_rank.items():
-        tensors[name] = _merged(tensors[name], name, low, scale, _type(tensors[name], name, keep_types))
+        tensors[name] = _merged(tensors[name], name, low, scale, _type(tensors[name], name, types))
     return replace(
         checkpoint,
         tensors=tensors,
@@ -107,15 +115,13 @@ def _alpha(adapter: Adapter, given: float | None) -> float:
     return alpha or 0.0
 
 
-def _type(tensor: Tensor, name: str, keep: bool) -> str:
-    if not keep:
-        return "F32" if tensor.format == "F32" else "F16"
-    if tensor.kind.block > 1:
+def _type(tensor: Tensor, name: str, types: str) -> str:
+    if types == "kept" and tensor.kind.block > 1:
         raise SettingsError(
             f"tensor {name!r} is stored as {tensor.format}, which a change would have to be quantised into; merge "
-            "into F16 or BF16 and quantise the result"
+            "with --dtype F16 or BF16 and quantise the result"
         )
-    return tensor.format
+    return _TYPES[types](tensor.format)
 
 
 def _merged(tensor: Tensor, name: str, low: LowRank, alpha: float, format: str) -> Tensor:

@@ -37,9 +37,7 @@ def as_checkpoint(model: TrainedModel, tokenizer: Tokenizer | None = None) -> Ch
     if isinstance(tokenizer, WorldTokenizer):
         words = ((id, tokenizer.token_bytes(id)) for id in range(tokenizer.vocab_size))
         vocabulary = {id: word for id, word in words if word}
-    return Checkpoint(
-        Path("trained"), "new", tensors, vocabulary=vocabulary, config=model.config, initial_state=states
-    )
+    return Checkpoint(Path("trained"), "new", tensors, vocabulary=vocabulary, config=model.config, initial_state=states)
 
 
 def export(model: TrainedModel, path: Path, tokenizer: Tokenizer | None = None, dtype: str = "F32") -> None:

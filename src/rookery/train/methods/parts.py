@@ -57,11 +57,15 @@ def adapter_of(model: TrainedModel, base: str | None = None) -> Adapter:
 
 
 @torch.no_grad()
-def load_adapter(model: TrainedModel, adapter: Adapter) -> None:
+def load_adapter(model: TrainedModel, adapter: Adapter, base: str | None = None) -> None:
     """Go on from what another run learnt: copy its numbers into a model that was prepared for the same.
 
-    FormatError where the adapter has anything else than what is trained here, or other shapes, or another alpha.
+    base: fingerprint of the model.
+    FormatError where the adapter was made for another model, has anything else than what is trained here, or other
+    shapes, or another alpha.
     """
+    if base is not None and adapter.base not in (None, base):
+        raise FormatError(f"{adapter.origin}: was made for the model {adapter.base}, but this one is {base}")
     if adapter.replaced:
         raise FormatError(f"{adapter.origin}: holds whole tensors, {min(adapter.replaced)} first; merge it before")
     found, given = dict(model.named_parameters()), _named(adapter)
