@@ -46,8 +46,8 @@ def command(model: Path, adapter: Path, output: Path, **options: Any) -> None:
     from rookery.tokenizer import with_vocabulary
 
     format, dtype = format_of(output, options["format"]), options["dtype"]
+    check_target(adapter, output, force=True)  # never the adapter itself
     check_target(model, output, options["force"])
-    check_target(adapter, output, options["force"])
     learnt = read_adapter(adapter)
     merged = adapted(open_checkpoint(model), learnt, options["alpha"], types="F32" if dtype else "kept")
     if format == "gguf":
