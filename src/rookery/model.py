@@ -181,10 +181,7 @@ def load(
     adapter_alpha: the scale of the changes times their rank, where the file does not say it (RWKV-PEFT's).
     """
     checkpoint = path if isinstance(path, Checkpoint) else open_checkpoint(path)
-    if adapter is not None:
-        checkpoint = _with_adapter(checkpoint, adapter, adapter_alpha)
-    elif adapter_alpha is not None:
-        raise SettingsError(f"adapter_alpha={adapter_alpha}: there is no adapter to scale; give one, or leave it out")
+    checkpoint = _with_adapter(checkpoint, adapter, adapter_alpha)
     config = _config(checkpoint, group_norm_eps)
     words = _tokenizer(tokenizer, checkpoint, config)
     layout = StateLayout(config)
@@ -208,7 +205,11 @@ def load(
     return model
 
 
-def _with_adapter(checkpoint: Checkpoint, adapter: Adapter | str | Path, alpha: float | None) -> Checkpoint:
+def _with_adapter(checkpoint: Checkpoint, adapter: Adapter | str | Path | None, alpha: float | None) -> Checkpoint:
+    if adapter is None and alpha is None:
+        return checkpoint
+    if adapter is None:
+        raise SettingsError(f"adapter_alpha={alpha}: there is no adapter to scale; give one, or leave it out")
     from rookery.adapter import Adapter, adapted, read_adapter
 
     return adapted(checkpoint, adapter if isinstance(adapter, Adapter) else read_adapter(adapter), alpha)

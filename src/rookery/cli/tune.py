@@ -18,7 +18,7 @@ _METHOD = ("rank", "alpha", "target", "adapter")  # options of methods
 
 
 @click.command("tune")
-@click.argument("method", type=click.Choice(METHODS))
+@click.argument("method", metavar="METHOD", type=click.Choice(METHODS))
 @click.argument("model", type=click.Path(path_type=Path))
 @click.argument("data", nargs=-1, required=True)
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="The folder of the run.")
@@ -29,7 +29,7 @@ _METHOD = ("rank", "alpha", "target", "adapter")  # options of methods
 @click.option("--vocabulary", help="A vocabulary file, or world; default: the model's.")
 @run_options
 def command(method: str, model: Path, data: tuple[str, ...], output: Path, **options: Any) -> None:
-    """Fine-tune MODEL on DATA, which is given as for `rookery train`.
+    """Fine-tune MODEL on DATA, which is given as for `rookery train`.  METHOD: lora, state, lora+state or full.
 
     lora trains low-rank changes of the matrices, state the state that texts begin with, lora+state both, full
     everything.  What is learnt lies in the folder, apart from MODEL, which stays as it is; with full it is a model.

@@ -17,7 +17,7 @@ from rookery.train.model import TrainedModel
 __all__ = ["RATES", "STATE", "StateTuning", "add_states"]
 
 STATE = "time_state.pth"
-RATES = 1e-2, 1e-4  # whatever the width: a state has the size of the activations it is read beside
+RATES = 1e-1, 1e-3  # whatever the width: a state has the size of the activations it is read beside
 
 
 @dataclass(frozen=True, slots=True)
