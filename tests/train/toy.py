@@ -39,7 +39,7 @@ def toy_trainer(version: str = "7", **settings: Any) -> Trainer:
 def new_run(folder: Path, watcher: Watcher | None = None, **settings: Any) -> Run:
     trainer = toy_trainer(**settings)
     held_out = [Counting().at(10**6)]
-    return Run(trainer, folder, "counting", held_out, watcher or Watcher())
+    return Run(trainer, folder, "counting", held_out, watcher=watcher or Watcher())
 
 
 if __name__ == "__main__":  # a run in a process of its own, to be killed

@@ -30,7 +30,7 @@ __all__ = ["Tuning", "go", "run_options", "wish_of"]
 EVERY_S = 10.0  # seconds between lines where no terminal shows a live one
 _SETTINGS = (
     "steps", "tokens", "tokens_per_batch", "micro_batches", "context", "rate", "final_rate", "warmup", "weight_decay",
-    "clip", "half", "recompute", "seed", "validate_every", "save_every",
+    "clip", "half", "recompute", "seed", "validate_every", "validation_tokens", "save_every",
 )  # fmt: skip
 
 
@@ -51,6 +51,7 @@ def run_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--recompute", is_flag=True, default=None, help="Less memory, slower."),
         click.option("--seed", type=int, help="Of new weights and of the order of the data."),
         click.option("--validate-every", type=int, help="Steps between validations; default 100."),
+        click.option("--validation-tokens", type=int, help="To validate on, of each source at most; default 65536."),
         click.option("--save-every", type=int, help="Steps between checkpoints; default 100."),
         click.option("--held-out", type=float, default=0.01, show_default=True, help="Share to validate on."),
         click.option("--validate-on", multiple=True, metavar="DATA", help="Validate on these files instead."),
