@@ -12,25 +12,46 @@ from rookery.tokenizer import Tokenizer, WorldTokenizer
 from rookery.train.model import TrainedModel
 from rookery.weights import Tensor
 
-__all__ = ["as_checkpoint", "export"]
+__all__ = ["MODEL", "as_checkpoint", "export"]
+
+MODEL = "model.rookery"  # in the folder of a run
 
 
 def as_checkpoint(model: TrainedModel, tokenizer: Tokenizer | None = None) -> Checkpoint:
-    """The model as a checkpoint of float32 tensors, without copying them; with a vocabulary if there is one."""
+    """The model as a checkpoint of float32 tensors, without copying them; with a vocabulary if there is one.
+
+    Low-rank changes are added to their matrices when these are loaded.
+    """
+    found = dict(model.named_parameters())
     tensors = {
+        name: Tensor("F32", tuple(parameter.shape), partial(_whole, model, name), name)
+        for name, parameter in found.items()
+        if not name.endswith((".lora_A", ".lora_B", ".time_state"))
+    }
+    states = {
         name: Tensor("F32", tuple(parameter.shape), partial(_numbers, parameter), name)
-        for name, parameter in model.named_parameters()
+        for name, parameter in found.items()
+        if name.endswith(".time_state")
     }
     vocabulary = None
     if isinstance(tokenizer, WorldTokenizer):
         words = ((id, tokenizer.token_bytes(id)) for id in range(tokenizer.vocab_size))
         vocabulary = {id: word for id, word in words if word}
-    return Checkpoint(Path("trained"), "new", tensors, vocabulary=vocabulary, config=model.config)
+    return Checkpoint(Path("trained"), "new", tensors, vocabulary=vocabulary, config=model.config, initial_state=states)
 
 
 def export(model: TrainedModel, path: Path, tokenizer: Tokenizer | None = None, dtype: str = "F32") -> None:
     """Write the model, whole or not at all, in the format that the suffix names."""
     save_checkpoint(as_checkpoint(model, tokenizer), path, dtype=dtype)
+
+
+def _whole(model: TrainedModel, name: str) -> np.ndarray:
+    """The numbers of a tensor with what was learnt beside it."""
+    node = model.get_submodule(name.rpartition(".")[0])
+    numbers = _numbers(model.get_parameter(name))
+    if not (name.endswith(".weight") and hasattr(node, "lora_A")):
+        return numbers
+    return numbers + np.float32(node.scale) * (_numbers(node.lora_B) @ _numbers(node.lora_A))
 
 
 def _numbers(parameter: object) -> np.ndarray:
