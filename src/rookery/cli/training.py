@@ -102,7 +102,15 @@ def _check_torch() -> None:
         raise MissingExtra("training needs torch: pip install 'rookery[train]'") from None
 
 
-def prepared(self, model: TrainedModel, checkpoint: Checkpoint) -> Method:
+@dataclass(frozen=True, slots=True)
+class Tuning:
+    """How a model is fine-tuned.  adapter: what another run learnt, to go on from."""
+
+    method: Any
+    model: Path
+    adapter: Path | None = None
+
+    def prepared(self, model: TrainedModel, checkpoint: Checkpoint) -> Method:
         """The method, which now knows whom it tunes."""
         from rookery.adapter import read_adapter
         from rookery.fingerprint import fingerprint
