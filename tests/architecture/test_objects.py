@@ -15,6 +15,7 @@ from sources import REPOSITORY
 
 KERNELS = REPOSITORY / "src" / "native" / "kernels"
 PROCESSORS = {"avx2": "x86_64", "avx512": "x86_64", "neon": "aarch64", "portable": platform.machine()}
+PROCESSORS |= {f"wkv_{name}": processor for name, processor in PROCESSORS.items()}
 
 
 def compile_options(name: str) -> list[str]:
@@ -43,7 +44,7 @@ def test_a_kernel_file_exports_its_table_and_nothing_else(name, tmp_path):
     symbols = subprocess.run([nm, "-C", str(target)], capture_output=True, text=True, check=True).stdout.splitlines()
     kinds = [(line[17:18], line[19:]) for line in symbols]
     assert [symbol for kind, symbol in kinds if kind in "wWvVu"] == []  # weak or unique: may be merged
-    assert [symbol.lower() for kind, symbol in kinds if kind in "TDRB"] == [f"rookery::k{name}"]
+    assert [symbol.lower() for kind, symbol in kinds if kind in "TDRB"] == [f"rookery::k{name.replace('_', '')}"]
     assert {symbol for kind, symbol in kinds if kind == "U"} <= {"memcpy", "memset", "sqrtf", "__stack_chk_fail"}
 
 
@@ -77,6 +78,8 @@ def test_instructions_of_x86():
     found = {name: kinds(code) for name, code in instructions("x86_64").items()}
     assert found.pop("avx512") == {"AVX", "AVX-512", "VNNI"}
     assert found.pop("avx2") == {"AVX"}
+    assert found.pop("wkv_avx512") == {"AVX", "AVX-512"}
+    assert found.pop("wkv_avx2") == {"AVX"}
     assert {name: kind for name, kind in found.items() if kind} == {}
 
 

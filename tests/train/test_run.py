@@ -127,7 +127,7 @@ def test_the_model_beside_the_checkpoints_is_the_one_that_was_trained(tmp_path):
     run = new_run(tmp_path)
     run.go()
     batch = Counting().at(3)
-    loaded = rookery.load(tmp_path / "model.pth", executor="numpy", tokenizer=words(50))
+    loaded = rookery.load(tmp_path / "model.rookery", executor="numpy", tokenizer=words(50))
     hidden, _ = run.trainer.model(torch.from_numpy(batch.tokens[:16]), [16])
     logits, _ = loaded.forward(batch.tokens[:16].tolist())
     torch.testing.assert_close(

@@ -29,11 +29,6 @@ class Rows:
     weights: np.ndarray
     lengths: list[int]
 
-    def micro(self, index: int, count: int) -> Rows:
-        some = range(len(self.lengths))[index::count]
-        rows = np.concatenate([np.arange(LENGTH * i, LENGTH * (i + 1)) for i in some])
-        return Rows(self.tokens[rows], self.targets[rows], self.weights[rows], [LENGTH] * len(some))
-
 
 class Counting:
     def at(self, step: int) -> Rows:

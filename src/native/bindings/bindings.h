@@ -15,3 +15,4 @@ void bind_program(nanobind::module_& m);
 void bind_quant(nanobind::module_& m);
 void bind_sampler(nanobind::module_& m);
 void bind_trie(nanobind::module_& m);
+void bind_wkv(nanobind::module_& m);

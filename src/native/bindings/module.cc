@@ -11,4 +11,5 @@ NB_MODULE(_native, m) {
   bind_sampler(m);
   bind_trie(m);
   bind_unlocked(m);
+  bind_wkv(m);
 }

@@ -32,6 +32,7 @@ COMMANDS = {
     "tokenize": ("rookery.cli.tokenize", "Show the tokens of a text."),
     "perplexity": ("rookery.cli.perplexity", "Measure how well a model predicts a text."),
     "embed": ("rookery.cli.embed", "Turn texts into vectors."),
+    "vocabulary": ("rookery.cli.vocabulary", "Make a small vocabulary for some texts."),
     "init": ("rookery.cli.init", "Create a new model with initial or random weights."),
     "bench": ("rookery.cli.bench", "Measure speed and memory on this machine."),
     "doctor": ("rookery.cli.doctor", "Check this installation and machine."),

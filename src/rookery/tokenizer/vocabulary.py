@@ -15,7 +15,7 @@ from pathlib import Path
 from rookery._native import Trie
 from rookery.errors import FormatError
 
-__all__ = ["parse", "read", "table"]
+__all__ = ["parse", "read", "table", "written"]
 
 _LINE = re.compile(r"(0|[1-9][0-9]{0,8}) (b?)('.*'|\".*\") ([1-9][0-9]{0,8})", re.DOTALL)
 _PIECE = re.compile(r"\\(?:[ntr\\']|x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4})|(\\.?)", re.DOTALL)
@@ -59,6 +59,21 @@ def table(vocabulary: Mapping[int, bytes]) -> bytes:
     """The canonical form: id, length (little-endian uint32) and bytes of every token that has any, by ascending id."""
     pack = struct.Struct("<II").pack
     return b"".join(pack(id, len(token)) + token for id, token in sorted(vocabulary.items()) if token)
+
+
+def written(vocabulary: Mapping[int, bytes]) -> bytes:
+    """The content of a file from which `parse` reads the same vocabulary."""
+    return "".join(f"{id} {_quoted(token)} {len(token)}\n" for id, token in sorted(vocabulary.items())).encode()
+
+
+def _quoted(token: bytes) -> str:
+    """As text where it is UTF-8 whose literal needs no escape that the format lacks, else as bytes."""
+    try:
+        text = token.decode("utf-8")
+    except UnicodeDecodeError:
+        return repr(token)
+    literal = repr(text)
+    return repr(token) if "\\U" in literal.replace("\\\\", "") else literal
 
 
 def _entry(line: bytes) -> tuple[int, bytes]:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any, TypeVar
 
 import torch
@@ -30,9 +31,11 @@ __all__ = [
     "by_first",
     "clip",
     "first",
+    "in_turn",
     "mean",
     "meet",
     "most",
+    "neighbours",
     "placed",
     "rank",
     "together",
@@ -43,6 +46,8 @@ __all__ = [
 
 T = TypeVar("T")
 
+PATIENCE = timedelta(days=1)  # the first process may tokenise for hours; those that die are noticed at once
+
 
 def world() -> int:
     """Processes that train together."""
@@ -52,6 +57,11 @@ def world() -> int:
 def rank() -> int:
     """The number of this one, from 0."""
     return dist.get_rank() if dist.is_initialized() else 0
+
+
+def neighbours() -> int:
+    """Processes on this machine, this one included: they share its processors."""
+    return int(os.environ.get("LOCAL_WORLD_SIZE", "1")) if dist.is_initialized() else 1
 
 
 def first() -> bool:
@@ -100,6 +110,13 @@ def by_first(function: Callable[[], T]) -> T:
         raise outcome[1]
     found: T = outcome[0]
     return found
+
+
+def in_turn(function: Callable[[], T]) -> T:
+    """What `function` returns: called by the first process, then, as it has left files for them, by the others."""
+    kept: list[T] = []
+    by_first(lambda: kept.append(function()))
+    return kept[0] if kept else function()
 
 
 def placed(model: TrainedModel, device: str = "cpu") -> TrainedModel:
@@ -155,9 +172,9 @@ def _join() -> None:
         raise SettingsError(f"WORLD_SIZE is set but {missing[0]} is not; start with torchrun, or unset WORLD_SIZE")
     if torch.cuda.is_available():
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]) % torch.cuda.device_count())
-        dist.init_process_group("cpu:gloo,cuda:nccl")
+        dist.init_process_group("cpu:gloo,cuda:nccl", timeout=PATIENCE)
     else:
-        dist.init_process_group("gloo")
+        dist.init_process_group("gloo", timeout=PATIENCE)
 
 
 def _lost(error: RuntimeError) -> Exception:

@@ -1,11 +1,11 @@
 """
 A run: a folder with its settings, log, checkpoints and the model so far.
 
-    run.json         settings and the model's config
     log.jsonl        a line per step and per validation
     step-00001200/   checkpoints (`checkpoint`)
-    model.pth        the model as of the last checkpoint, for `rookery run`
-    vocabulary.txt   its vocabulary, where it has its own
+    model.rookery    the model as of the last checkpoint with its vocabulary, for `rookery run`
+    vocabulary.txt   its vocabulary, where one was made for it
+    tokens/          the data, tokenised
 """
 
 from __future__ import annotations
@@ -19,14 +19,15 @@ from types import FrameType
 from typing import Any
 
 from rookery.errors import SettingsError
+from rookery.tokenizer import Tokenizer
 from rookery.train import checkpoint, parallel
 from rookery.train.export import export
 from rookery.train.log import Log
 from rookery.train.trainer import Batch, Report, Trainer
 
-__all__ = ["Run", "Watcher"]
+__all__ = ["LOG", "MODEL", "Run", "Watcher"]
 
-_LOG = "log.jsonl"
+LOG, MODEL = "log.jsonl", "model.rookery"
 
 
 class Watcher:
@@ -47,24 +48,22 @@ class Run:
     folder:      exists; one run's.
     data:        fingerprint of the data and its order: a resumed run must have the same.
     held_out:    batches to validate on.
-    watcher:     of the first process; the others have none.
+    tokenizer:   whose vocabulary the model's file carries.
+    watcher:     of several processes each has one, and all hear the same.
     """
 
     trainer: Trainer
     folder: Path
     data: str
     held_out: Sequence[Batch] = ()
+    tokenizer: Tokenizer | None = None
     watcher: Watcher = field(default_factory=Watcher)
-
-    def __post_init__(self) -> None:
-        if not parallel.first():
-            self.watcher = Watcher()
 
     def go(self) -> bool:
         """Resume if there is something to resume, train until the end or a signal.  Whether the end was reached."""
         self._resume()
         trainer, settings = self.trainer, self.trainer.settings
-        path = self.folder / _LOG if parallel.first() else None
+        path = self.folder / LOG if parallel.first() else None
         with closing(Log(path, trainer.step)) as log, _signals() as told:
             for report in trainer.reports():
                 log.write(**{k: v for k, v in asdict(report).items() if k != "skipped" or v})
@@ -82,7 +81,7 @@ class Run:
         """A checkpoint, and the model beside it."""
         trainer = self.trainer
         path = checkpoint.save(self.folder, trainer.model, trainer.optimizer, self._meta(), trainer.settings.keep)
-        export(trainer.model, self.folder / "model.pth")
+        export(trainer.model, self.folder / MODEL, self.tokenizer)
         self.watcher.saved(path)
 
     def _validate(self, log: Log) -> None:
@@ -106,7 +105,8 @@ class Run:
 
 
 # What may change when a run is resumed without making it another run.
-_FREE = {"validate_every", "save_every", "keep", "most_skipped", "recompute", "micro_batches", "segment"}
+_FREE = {"validate_every", "validation_tokens", "save_every", "keep", "most_skipped"}
+_FREE |= {"recompute", "micro_batches", "segment"}  # but for rounding
 
 
 def _same(saved: checkpoint.Saved, mine: Mapping[str, Any], folder: Path) -> None:

@@ -31,6 +31,7 @@ class Settings:
     seed:             of the order of the data, and of new parameters.
     most_skipped:     steps in a row that may be skipped for gradients that are not finite.
     validate_every, save_every: in steps; 0 means only at the end.
+    validation_tokens: to validate on, of each source at most.
     keep:             checkpoints to keep.
     """
 
@@ -52,10 +53,11 @@ class Settings:
     most_skipped: int = 20
     validate_every: int = 100
     save_every: int = 100
+    validation_tokens: int = 65536
     keep: int = 2
 
     def __post_init__(self) -> None:
-        for name in ("steps", "tokens_per_batch", "micro_batches", "context", "keep"):
+        for name in ("steps", "tokens_per_batch", "micro_batches", "context", "keep", "validation_tokens"):
             self._check(name, getattr(self, name) >= 1, "at least 1")
         for name in ("segment", "warmup", "validate_every", "save_every", "most_skipped", "seed"):
             self._check(name, getattr(self, name) >= 0, "0 or more")

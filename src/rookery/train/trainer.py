@@ -17,6 +17,7 @@ import torch
 
 from rookery.errors import NumericError
 from rookery.train import long, parallel
+from rookery.train.data import micro
 from rookery.train.loss import cross_entropy
 from rookery.train.model import TrainedModel
 from rookery.train.optim import Schedule, optimizer
@@ -33,9 +34,6 @@ class Batch(Protocol):
     targets: Any
     weights: Any
     lengths: list[int]
-
-    def micro(self, index: int, count: int) -> Batch:
-        """One of `count` parts, of whole segments."""
 
 
 class Batches(Protocol):
@@ -95,7 +93,7 @@ class Trainer:
         """Gradients of the mean loss over the batch's targets, on all processes; that loss."""
         total, loss, parts = self._targets(batch), 0.0, self.settings.micro_batches
         for i in range(parts):
-            part = batch.micro(i, parts) if parts > 1 else batch
+            part = micro(batch, i, parts) if parts > 1 else batch
             plan = passes(part.lengths, self.settings.segment)
             loss += long.backward(self.model, self._mean(total), part, plan, self.settings.truncate)
         return parallel.mean(loss)

@@ -44,6 +44,7 @@ void linear(const rookery::Kernels& table);
 void norms(const rookery::Kernels& table);
 void elementwise(const rookery::Kernels& table);
 void memories(const rookery::Kernels& table);  // the wkv kernels
+void training(const rookery::Kernels& table);  // the same with gradients
 void core();                                   // what has no table: weight formats, sampler, vocabulary, threads
 
 // Runs a model's calls as tests/native/recording.py wrote them, and compares the logits.

@@ -54,6 +54,7 @@ void check_table(const rookery::Kernels& table) {
   check::norms(table);
   check::elementwise(table);
   check::memories(table);
+  check::training(table);
   std::printf("checked %s\n", table.name);
 }
 

@@ -1,0 +1,225 @@
+"""What the commands that train share: options, the live line, samples."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from rookery.cli.common import progress
+from rookery.cli.printable import printable
+from rookery.errors import MissingExtra, SettingsError
+
+if TYPE_CHECKING:
+    from rookery.train.assemble import Assembled, Wish
+    from rookery.train.run import Run
+    from rookery.train.trainer import Report
+
+__all__ = ["go", "run_options", "wish_of"]
+
+EVERY_S = 10.0  # seconds between lines where no terminal shows a live one
+_SETTINGS = (
+    "steps", "tokens", "tokens_per_batch", "micro_batches", "context", "rate", "final_rate", "warmup", "weight_decay",
+    "clip", "half", "recompute", "seed", "validate_every", "save_every",
+)  # fmt: skip
+
+
+def run_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options of every run."""
+    options = (
+        click.option("--steps", type=int, help="Steps of the optimizer; default 1000."),
+        click.option("--tokens", type=int, help="Tokens to read, in place of --steps."),
+        click.option("--tokens-per-batch", type=int, help="Tokens of a step; default: the size's."),
+        click.option("--micro-batches", type=int, help="Cut a step into so many parts, to save memory."),
+        click.option("--context", type=int, help="Longest stretch of a document read in one piece."),
+        click.option("--rate", type=float, help="Peak learning rate; default 0.45 / width, a tenth with --from."),
+        click.option("--final-rate", type=float, help="Learning rate at the end; default 0.04 / width."),
+        click.option("--warmup", type=int, help="Steps until the rate is at its peak."),
+        click.option("--weight-decay", type=float, help="Of the matrices; default 0.1."),
+        click.option("--clip", type=float, help="Gradients are scaled down to this norm; default 1."),
+        click.option("--half", is_flag=True, default=None, help="Multiply matrices in bfloat16."),
+        click.option("--recompute", is_flag=True, default=None, help="Less memory, slower."),
+        click.option("--seed", type=int, help="Of new weights and of the order of the data."),
+        click.option("--validate-every", type=int, help="Steps between validations; default 100."),
+        click.option("--save-every", type=int, help="Steps between checkpoints; default 100."),
+        click.option("--held-out", type=float, default=0.01, show_default=True, help="Share of the data to validate on."),
+        click.option("--validate-on", multiple=True, metavar="DATA", help="Validate on these files instead."),
+        click.option("--separator", help="Line between the documents of a text file; empty for blank lines."),
+        click.option("--field", help="Field of a record that holds its text."),
+        click.option("--format", "prompt_format", default="world", show_default=True, help="Form of conversations."),
+        click.option("--sample", metavar="TEXT", help="Let the model continue this text at every validation."),
+        click.option("--threads", type=int, default=0, help="Default: all processors this process may use."),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def wish_of(data: tuple[str, ...], *, sizes: dict[str, int], options: dict[str, Any]) -> Wish:
+    """The options that say what is trained; they are taken out of `options`."""
+    _check_torch()
+    from rookery.train.assemble import Wish
+    from rookery.train.data.sources import Options
+
+    settings = {name: options.pop(name) for name in _SETTINGS}
+    reading = Options(options.pop("separator"), options.pop("field"), options.pop("prompt_format"))
+    return Wish(
+        data,
+        source=options.pop("source"),
+        size=options.pop("size"),
+        version=options.pop("version"),
+        vocabulary=options.pop("vocabulary"),
+        held_out=options.pop("held_out"),
+        held_out_data=options.pop("validate_on"),
+        options=reading,
+        settings={name: value for name, value in settings.items() if value is not None},
+        sizes=sizes,
+    )
+
+
+def _check_torch() -> None:
+    try:
+        import torch  # noqa: F401
+    except ImportError:
+        raise MissingExtra("training needs torch: pip install 'rookery[train]'") from None
+
+
+def go(wish: Wish, folder: Path, options: dict[str, Any]) -> None:
+    """Assemble the run and train it."""
+    import torch
+
+    from rookery.ops.native import default_threads
+    from rookery.train.assemble import assemble
+    from rookery.train.model import TrainedModel
+    from rookery.train.run import Run
+    from rookery.train.trainer import Trainer
+
+    folder.mkdir(parents=True, exist_ok=True)
+    torch.set_num_threads(options["threads"] or default_threads())
+    with _Bars() as bars:
+        found = assemble(wish, folder, bars.report)
+    settings = found.settings
+    half = torch.bfloat16 if settings.half else None
+    model = TrainedModel.of(found.checkpoint, half=half, recompute=settings.recompute)
+    trainer = Trainer(model, found.batches, settings)
+    run = Run(trainer, folder, found.batches.fingerprint, found.held_out, found.tokenizer)
+    _introduce(run, found)
+    with _Line(run, found, options.get("sample")) as line:
+        run.watcher = line
+        finished = run.go()
+    where = printable(str(folder))
+    if finished:
+        click.echo(f"done: rookery run {where}/model.rookery")
+    else:
+        click.echo(f"stopped after step {trainer.step}; the same command goes on from there", err=True)
+
+
+def _introduce(run: Run, found: Assembled) -> None:
+    from rookery.cli.tables import human_count
+
+    config, settings = found.config, found.settings
+    parameters = sum(p.numel() for p in run.trainer.model.parameters())
+    sizes = ", ".join(human_count(size) for size in found.batches.sizes)
+    click.echo(
+        f"RWKV-{config.version}, {config.layers} layers of {config.width}, vocabulary {config.vocab}: "
+        f"{human_count(parameters)} parameters\n"
+        f"{sizes} tokens of {found.bytes_per_token:.2f} bytes; {settings.steps} steps of {settings.tokens_per_batch}, "
+        f"{sum(found.batches.epochs(settings.steps)) / len(found.batches.sizes):.2f} times through",
+        err=True,
+    )
+
+
+class _Bars:
+    """One bar after another, for what is done before the first step."""
+
+    def __init__(self) -> None:
+        self._stack, self._what, self._report = ExitStack(), "", lambda done, total: None
+
+    def __enter__(self) -> _Bars:
+        return self
+
+    def report(self, what: str, done: int, total: int) -> None:
+        if what != self._what:
+            self._stack.close()
+            self._what, self._report = what, self._stack.enter_context(progress(what))  # type: ignore[assignment]
+        self._report(done, total)
+
+    def __exit__(self, *error: object) -> None:
+        self._stack.close()
+
+
+class _Line:
+    """Says how the run goes: a live line on a terminal, a line now and then elsewhere."""
+
+    def __init__(self, run: Run, found: Assembled, sample: str | None) -> None:
+        from rich.console import Console
+
+        self._run, self._found, self._sample = run, found, sample
+        self._console = Console(stderr=True, highlight=False)
+        self._said, self._speed = time.monotonic(), 0.0
+        self._status = self._console.status("") if self._console.is_terminal else None
+
+    def __enter__(self) -> _Line:
+        if self._status:
+            self._status.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._status:
+            self._status.stop()
+
+    def step(self, report: Report) -> None:
+        speed = report.tokens / max(report.seconds, 1e-9)
+        self._speed = speed if self._speed == 0 else 0.9 * self._speed + 0.1 * speed
+        if self._status:
+            self._status.update(self._words(report))
+        elif time.monotonic() - self._said > EVERY_S or report.step in (1, self._found.settings.steps):
+            self._said = time.monotonic()
+            click.echo(self._words(report), err=True)
+
+    def _words(self, report: Report) -> str:
+        settings = self._found.settings
+        left = (settings.steps - report.step) * settings.tokens_per_batch / max(self._speed, 1e-9)
+        return (
+            f"step {report.step}/{settings.steps}  loss {report.loss:.4f}  {self._bits(report.loss):.3f} bits/byte  "
+            f"norm {report.norm:.2f}  {self._speed:,.0f} tokens/s  {_span(left)} left"
+            + ("  SKIPPED" if report.skipped else "")
+        )
+
+    def _bits(self, loss: float) -> float:
+        return loss / math.log(2) / self._found.bytes_per_token
+
+    def _say(self, sentence: str) -> None:
+        self._console.print(sentence, markup=False, soft_wrap=True)
+
+    def validated(self, step: int, loss: float) -> None:
+        self._say(f"step {step}: validation loss {loss:.4f}, {self._bits(loss):.3f} bits per byte")
+        if self._sample is not None:
+            self._say(printable(self._sample + self._continued(self._sample)))
+
+    def _continued(self, text: str) -> str:
+        import rookery
+        from rookery.train.export import as_checkpoint
+
+        run = self._run
+        model = rookery.load(as_checkpoint(run.trainer.model, run.tokenizer), tokenizer=run.tokenizer, threads=1)
+        pieces = model.generate(text, rookery.Sampler(temperature=0.8, top_p=0.8), max_tokens=100)
+        return "".join(piece.text for piece in pieces)
+
+    def saved(self, path: Path) -> None: ...
+
+    def resumed(self, step: int) -> None:
+        self._say(f"going on from step {step}")
+
+    def torn(self, path: Path, why: str) -> None:
+        self._say(f"passed over: {why}")
+
+
+def _span(seconds: float) -> str:
+    minutes = int(seconds / 60 + 0.5)
+    return f"{minutes // 60} h {minutes % 60:02d} min" if minutes >= 60 else f"{minutes} min"
