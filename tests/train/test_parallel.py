@@ -1,0 +1,164 @@
+"""Runs of several processes are the runs of one; what is stopped, killed and resumed goes on, with as many or others."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+torch = pytest.importorskip("torch", reason="needs the extra rookery[train]")
+
+if not torch.distributed.is_available():
+    pytest.skip("this torch knows no other processes", allow_module_level=True)
+
+from rookery.formats import open_checkpoint  # noqa: E402
+from rookery.train.log import read_log  # noqa: E402
+
+TOY = Path(__file__).with_name("toy.py")
+PATIENCE_S = 300
+
+
+class Together:
+    """A run by so many processes, each in the environment that torchrun would give it."""
+
+    def __init__(self, folder: Path, world: int, **settings: int) -> None:
+        folder.mkdir(exist_ok=True)
+        self.folder = folder
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        meeting = {"WORLD_SIZE": world, "LOCAL_WORLD_SIZE": world, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+        pairs = [f"{name}={value}" for name, value in settings.items()]
+        self.processes, self.said = [], []
+        for rank in range(world):
+            place = {"RANK": rank, "LOCAL_RANK": rank, "OMP_NUM_THREADS": 1}
+            environment = os.environ | {name: str(value) for name, value in (meeting | place).items()}
+            self.said.append(open(folder / f"said.{rank}", "w+"))  # noqa: SIM115
+            command = [sys.executable, str(TOY), str(folder), *pairs]
+            self.processes.append(
+                subprocess.Popen(command, env=environment, stderr=self.said[-1], stdout=subprocess.DEVNULL)
+            )
+
+    def wait(self) -> list[int]:
+        """Their exit codes; the end of one that does not come is a failure."""
+        until = time.monotonic() + PATIENCE_S
+        try:
+            return [process.wait(max(1.0, until - time.monotonic())) for process in self.processes]
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        for process, said in zip(self.processes, self.said, strict=True):
+            process.kill()
+            process.wait()
+            said.close()
+
+    def words(self, rank: int) -> str:
+        return (self.folder / f"said.{rank}").read_text()
+
+
+def ran(folder: Path, world: int, **settings: int) -> Path:
+    """A run to its end, or to where it is told to stop.  Torch now and then aborts as it leaves: results are judged."""
+    together = Together(folder, world, **settings)
+    codes = together.wait()
+    for rank, code in enumerate(codes):
+        assert code == 0 or "without an active exception" in together.words(rank), together.words(rank)
+    return folder
+
+
+def lines(folder: Path, what: str = "loss") -> list[float]:
+    return [line[what] for line in read_log(folder / "log.jsonl") if what in line]
+
+
+@pytest.fixture(scope="module")
+def one(tmp_path_factory) -> Path:
+    return ran(tmp_path_factory.mktemp("one"), 1, double=1)
+
+
+@pytest.fixture(scope="module")
+def two(tmp_path_factory) -> Path:
+    return ran(tmp_path_factory.mktemp("two"), 2)
+
+
+def test_two_are_as_one(one, tmp_path):
+    both = ran(tmp_path / "both", 2, double=1)
+    assert len(lines(both)) == 12
+    for what in ("loss", "norm", "validation", "tokens"):
+        assert lines(both, what) == pytest.approx(lines(one, what), rel=1e-9)
+    mine, theirs = (open_checkpoint(folder / "model.rookery").tensors for folder in (both, one))
+    assert set(mine) == set(theirs)
+    for name, tensor in mine.items():
+        torch.testing.assert_close(
+            torch.from_numpy(tensor.numpy()), torch.from_numpy(theirs[name].numpy()), rtol=1e-5, atol=1e-7
+        )
+
+
+def test_rounding_is_all_that_differs_in_float32(one, two):
+    assert lines(two)[:4] == pytest.approx(lines(one)[:4], rel=1e-6)
+    assert lines(two) == pytest.approx(lines(one), rel=2e-3)
+
+
+def test_documents_of_any_length_however_they_are_dealt_and_cut(tmp_path):
+    """The first process has the long document and many passes, the second few."""
+    want = lines(ran(tmp_path / "one", 1, double=1, ragged=1))
+    got = lines(ran(tmp_path / "two", 2, double=1, ragged=1, segment=20))
+    assert got == pytest.approx(want, rel=1e-9)
+
+
+def test_all_stop_when_one_is_told_and_go_on_bit_for_bit(two, tmp_path):
+    ran(tmp_path, 2, stop=6, by=1)
+    assert len(lines(tmp_path)) == 6
+    assert (tmp_path / "step-00000006").is_dir()
+    assert lines(ran(tmp_path, 2)) == lines(two)
+
+
+@pytest.mark.parametrize("worlds", [(2, 1), (1, 2), (3, 2)])
+def test_others_may_go_on(one, tmp_path, worlds):
+    for world, stop in zip(worlds, (5, 0), strict=True):
+        ran(tmp_path, world, double=1, stop=stop)
+    assert lines(tmp_path) == pytest.approx(lines(one), rel=1e-9)
+
+
+def test_killed_at_any_moment(two, tmp_path):
+    chance = random.Random(7)
+    for attempt in range(12):
+        together = Together(tmp_path, 2, save_every=1)
+        victim = together.processes[attempt % 2]
+        moment = wait_for_step(tmp_path, together, chance.randint(0, 4)) + 0.3 * chance.random()
+        time.sleep(moment)
+        victim.send_signal(signal.SIGKILL)
+        codes = together.wait()
+        if codes == [0, 0]:
+            break
+        if codes[1 - attempt % 2] > 0:  # the other one noticed, and left by itself
+            assert "has lost another one" in together.words(1 - attempt % 2)
+    ran(tmp_path, 2, save_every=1)
+    assert lines(tmp_path) == lines(two)
+    assert not list(tmp_path.glob("*.partial"))
+
+
+def wait_for_step(folder: Path, together: Together, further: int) -> float:
+    """Wait until a run has gone so many steps further, or has ended; 0."""
+    done = len(lines(folder))
+    until = time.monotonic() + PATIENCE_S
+    while all(process.poll() is None for process in together.processes) and time.monotonic() < until:
+        if len(lines(folder)) >= done + further:
+            break
+        time.sleep(0.05)
+    return 0.0
+
+
+def test_a_full_disk_of_the_first_is_said_by_all(tmp_path):
+    tmp_path.joinpath("step-00000004.partial").write_text("in the way")
+    together = Together(tmp_path, 2)
+    assert together.wait() == [1, 1]
+    for rank in range(2):
+        assert "step-00000004" in together.words(rank)
+        assert "SettingsError" in together.words(rank)
