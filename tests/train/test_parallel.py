@@ -1,4 +1,4 @@
-"""Runs of several processes are the runs of one; what is stopped, killed and resumed goes on, with as many or others."""
+"""Runs of several processes are the runs of one; what is stopped, killed and resumed goes on."""
 
 from __future__ import annotations
 

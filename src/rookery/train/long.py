@@ -11,48 +11,27 @@ borders.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from itertools import islice
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
 
 from rookery.train import parallel
+from rookery.train.data import Batch
 from rookery.train.model import State, TrainedModel
 from rookery.train.passes import Pass, Piece, borders
 
-__all__ = ["Loss", "Rows", "backward", "evaluate"]
+__all__ = ["Loss", "backward", "evaluate"]
 
 
-class _Batch(Protocol):
-    """tokens, targets, weights: (rows,)."""
-
-    @property
-    def tokens(self) -> Any: ...
-    @property
-    def targets(self) -> Any: ...
-    @property
-    def weights(self) -> Any: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Rows:
-    """Some rows of a batch, as segments."""
-
-    tokens: Any
-    targets: Any
-    weights: Any
-    lengths: list[int]
-
-
-Loss = Callable[[torch.Tensor, Rows], torch.Tensor]  # of what the head reads, (rows, width); a scalar
+Loss = Callable[[torch.Tensor, Batch], torch.Tensor]  # of what the head reads, (rows, width); a scalar
 
 # What a process computes while others still have a pass to do: it counts for nothing, and keeps them company.
-IDLE = Rows(np.zeros(1, np.int64), np.zeros(1, np.int64), np.zeros(1, np.float32), [1])
+IDLE = Batch(np.zeros(1, np.int64), np.zeros(1, np.int64), np.zeros(1, np.float32), [1])
 
 
-def backward(model: TrainedModel, loss: Loss, batch: _Batch, plan: Sequence[Pass], truncate: bool = False) -> float:
+def backward(model: TrainedModel, loss: Loss, batch: Batch, plan: Sequence[Pass], truncate: bool = False) -> float:
     """Add the gradients of the sum of `loss` over all rows of the batch to the parameters; that sum.
 
     plan: of `passes`.  Processes that train together call it together; their plans may differ.
@@ -66,7 +45,7 @@ def backward(model: TrainedModel, loss: Loss, batch: _Batch, plan: Sequence[Pass
 
 
 @torch.no_grad()
-def evaluate(model: TrainedModel, loss: Loss, batch: _Batch, plan: Sequence[Pass]) -> float:
+def evaluate(model: TrainedModel, loss: Loss, batch: Batch, plan: Sequence[Pass]) -> float:
     """The sum of `loss` over all rows of the batch."""
     return _along(model, loss, batch, [*plan, *_idle(len(plan))], learn=False)
 
@@ -97,7 +76,7 @@ class _Store:
                 field[numbers] = field.new_zeros(()) if value is None else value
 
 
-def _along(model: TrainedModel, loss: Loss, batch: _Batch, plan: Sequence[Pass], learn: bool) -> float:
+def _along(model: TrainedModel, loss: Loss, batch: Batch, plan: Sequence[Pass], learn: bool) -> float:
     """From the first pass to the last, states handed on without gradients."""
     total, store = 0.0, _Store(model, borders(plan))
     for pieces in plan:
@@ -113,7 +92,7 @@ def _along(model: TrainedModel, loss: Loss, batch: _Batch, plan: Sequence[Pass],
 
 
 @torch.no_grad()
-def _fill(store: _Store, model: TrainedModel, batch: _Batch, plan: Sequence[Pass]) -> None:
+def _fill(store: _Store, model: TrainedModel, batch: Batch, plan: Sequence[Pass]) -> None:
     """Compute the states at all borders; pieces that end their documents are not needed for that."""
     leaving = [[piece for piece in pieces if piece.after is not None] for pieces in plan]
     needed = [pieces for pieces in leaving if pieces]
@@ -122,7 +101,7 @@ def _fill(store: _Store, model: TrainedModel, batch: _Batch, plan: Sequence[Pass
         store.write(_afters(pieces)[1], after)
 
 
-def _back(store: _Store, model: TrainedModel, loss: Loss, batch: _Batch, pieces: Pass) -> float:
+def _back(store: _Store, model: TrainedModel, loss: Loss, batch: Batch, pieces: Pass) -> float:
     """One pass forward again and back: gradients to the parameters, and to the states that it began with."""
     rows, begun = _rows(batch, pieces), _befores(pieces)
     states = store.read(begun)
@@ -143,18 +122,18 @@ def _back(store: _Store, model: TrainedModel, loss: Loss, batch: _Batch, pieces:
     return value.item()
 
 
-def _forward(model: TrainedModel, rows: Rows, states: list[State]) -> tuple[torch.Tensor, list[State]]:
+def _forward(model: TrainedModel, rows: Batch, states: list[State]) -> tuple[torch.Tensor, list[State]]:
     tokens = torch.as_tensor(rows.tokens, dtype=torch.int64, device=next(model.parameters()).device)
     found: tuple[torch.Tensor, list[State]] = model(tokens, rows.lengths, states)
     return found
 
 
-def _rows(batch: _Batch, pieces: Pass) -> Rows:
+def _rows(batch: Batch, pieces: Pass) -> Batch:
     if not pieces:
         return IDLE
     where = np.concatenate([np.arange(piece.start, piece.stop) for piece in pieces])
     lengths = [piece.stop - piece.start for piece in pieces]
-    return Rows(batch.tokens[where], batch.targets[where], batch.weights[where], lengths)
+    return Batch(batch.tokens[where], batch.targets[where], batch.weights[where], lengths)
 
 
 def _befores(pieces: Pass) -> list[int]:

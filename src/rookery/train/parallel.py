@@ -96,7 +96,7 @@ def anyone(flag: bool) -> bool:
 
 
 def by_first(function: Callable[[], T]) -> T:
-    """What the first process gets from `function`, which it alone calls; its errors, ours and the system's, are raised by all."""
+    """What `function` returns to the first process, which alone calls it; all raise its errors."""
     if not dist.is_initialized():
         return function()
     outcome: list[Any] = [None, None]
@@ -136,7 +136,7 @@ def whole(model: TrainedModel) -> dict[str, torch.Tensor]:
     if not dist.is_initialized():
         return dict(model.named_parameters())
     found = {}
-    model.reshard()  # type: ignore[operator]
+    model.reshard()
     for name, parameter in model.named_parameters():
         full = parameter.detach().full_tensor()
         if first():

@@ -19,7 +19,7 @@ class Settings:
     tokens_per_batch: tokens of a step, over all processes and micro-batches.
     micro_batches:    parts that a step's batch is cut into, to save memory; the result is the same up to rounding.
     context:          the longest stretch of a document that gradients know of.
-    segment:          tokens that a process keeps at once, 0 for all; longer ones in passes, with the same result (`long`).
+    segment:          tokens that a process keeps at once, 0 for all; more go in passes, with the same result (`long`).
     truncate:         end gradients where such a pass ends: less work, and wrong.
     rate, final_rate: learning rate at the top of the schedule and at its end.
     warmup:           steps until the rate is at its top.

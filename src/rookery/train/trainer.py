@@ -11,13 +11,13 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from time import perf_counter
-from typing import Any, Protocol
+from typing import Protocol
 
 import torch
 
 from rookery.errors import NumericError
 from rookery.train import long, parallel
-from rookery.train.data import micro
+from rookery.train.data import Batch, micro
 from rookery.train.loss import cross_entropy
 from rookery.train.model import TrainedModel
 from rookery.train.optim import Schedule, optimizer
@@ -25,15 +25,6 @@ from rookery.train.passes import passes
 from rookery.train.settings import Settings
 
 __all__ = ["Batch", "Batches", "Report", "Trainer"]
-
-
-class Batch(Protocol):
-    """Segments of documents: tokens, targets int64 (rows,), weights float32 (rows,), lengths of the segments."""
-
-    tokens: Any
-    targets: Any
-    weights: Any
-    lengths: list[int]
 
 
 class Batches(Protocol):
@@ -105,7 +96,7 @@ class Trainer:
     def _mean(self, total: float) -> long.Loss:
         device, settings, half = next(self.model.parameters()).device, self.settings, self.model.half
 
-        def mean(hidden: torch.Tensor, rows: long.Rows) -> torch.Tensor:
+        def mean(hidden: torch.Tensor, rows: Batch) -> torch.Tensor:
             targets = torch.as_tensor(rows.targets, dtype=torch.int64, device=device)
             weights = torch.as_tensor(rows.weights, dtype=torch.float32, device=device)
             head = self.model.head.weight
