@@ -40,7 +40,7 @@ def main() -> None:
         contenders = _contenders(version, operands, offsets, options.chunks)
         units = options.segments * options.rows * options.heads * (1 if version != 4 else options.lanes / 64)
         times = _race(contenders, options.repeat)
-        print(f"\nRWKV-{version}, {options.lanes} lanes{'forward':>17}{'backward':>10}{'both':>10}{'ratio':>8}{'error':>9}")
+        print(f"\n{f'RWKV-{version}, {options.lanes} lanes':24}   forward  backward      both   ratio    error")
         for name, (there, back) in times.items():
             both, ours = there + back, sum(times["native"])
             print(

@@ -6,7 +6,9 @@ import resource
 import sys
 
 import numpy as np
-from toy import VOCAB, Rows, toy_trainer
+from toy import VOCAB, toy_trainer
+
+from rookery.train.data import Batch
 
 
 class Document:
@@ -15,9 +17,9 @@ class Document:
     def __init__(self, length: int) -> None:
         self.length = length
 
-    def at(self, step: int, rank: int = 0, world: int = 1) -> Rows:
+    def at(self, step: int, rank: int = 0, world: int = 1) -> Batch:
         tokens = np.random.default_rng(step).integers(0, VOCAB, self.length + 1)
-        return Rows(tokens[:-1], tokens[1:], np.ones(self.length, np.float32), [self.length])
+        return Batch(tokens[:-1], tokens[1:], np.ones(self.length, np.float32), [self.length])
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ import rookery  # noqa: E402
 from rookery.errors import NumericError, SettingsError  # noqa: E402
 from rookery.train import checkpoint  # noqa: E402
 from rookery.train.log import read_log  # noqa: E402
-from rookery.train.run import Watcher  # noqa: E402
+from rookery.train.watcher import Watcher  # noqa: E402
 
 
 def losses(folder: Path) -> list[float]:

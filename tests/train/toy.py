@@ -12,7 +12,6 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,25 +20,17 @@ import torch
 
 from rookery.initialise import initialise, make_config
 from rookery.train import parallel
+from rookery.train.data import Batch
 from rookery.train.model import TrainedModel
-from rookery.train.run import Run, Watcher
+from rookery.train.run import Run
 from rookery.train.settings import Settings
 from rookery.train.trainer import Report, Trainer
+from rookery.train.watcher import Watcher
 
-__all__ = ["Counting", "Rows", "new_run", "toy_trainer"]
+__all__ = ["Counting", "new_run", "toy_trainer"]
 
 VOCAB, LENGTH = 50, 16
 RAGGED = [1, 90, 4, 2, 30, 1, 3, 5]
-
-
-@dataclass
-class Rows:
-    """Segments of documents."""
-
-    tokens: np.ndarray
-    targets: np.ndarray
-    weights: np.ndarray
-    lengths: list[int]
 
 
 class Counting:
@@ -48,12 +39,12 @@ class Counting:
     def __init__(self, ragged: bool = False) -> None:
         self.lengths = RAGGED if ragged else [LENGTH] * 8
 
-    def at(self, step: int, rank: int = 0, world: int = 1) -> Rows:
+    def at(self, step: int, rank: int = 0, world: int = 1) -> Batch:
         starts = np.random.default_rng(step).integers(0, VOCAB, 8)
         mine = range(8 * rank // world, 8 * (rank + 1) // world)
         rows = [(starts[i] + np.arange(self.lengths[i] + 1)) % VOCAB for i in mine]
         weights = [np.where(np.arange(self.lengths[i]) < 5 * (i % 3 == 0), 0, 1) for i in mine]
-        return Rows(
+        return Batch(
             np.concatenate([row[:-1] for row in rows]),
             np.concatenate([row[1:] for row in rows]),
             np.concatenate(weights).astype(np.float32),

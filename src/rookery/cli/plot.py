@@ -13,7 +13,7 @@ __all__ = ["command"]
 
 @click.command("plot")
 @click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="The picture; default: loss.png in the first run.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="The picture; default: loss.png in the run.")
 def command(runs: tuple[Path, ...], output: Path | None) -> None:
     """Draw the loss of RUNS, the folders that `rookery train` wrote, against the tokens they read."""
     from rookery.train.curve import draw

@@ -13,7 +13,8 @@ import click
 
 from rookery.cli.common import progress
 from rookery.cli.printable import printable
-from rookery.errors import MissingExtra, SettingsError
+from rookery.errors import MissingExtra
+from rookery.train.watcher import Watcher
 
 if TYPE_CHECKING:
     from rookery.train.assemble import Assembled, Wish
@@ -49,7 +50,7 @@ def run_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--seed", type=int, help="Of new weights and of the order of the data."),
         click.option("--validate-every", type=int, help="Steps between validations; default 100."),
         click.option("--save-every", type=int, help="Steps between checkpoints; default 100."),
-        click.option("--held-out", type=float, default=0.01, show_default=True, help="Share of the data to validate on."),
+        click.option("--held-out", type=float, default=0.01, show_default=True, help="Share to validate on."),
         click.option("--validate-on", multiple=True, metavar="DATA", help="Validate on these files instead."),
         click.option("--separator", help="Line between the documents of a text file; empty for blank lines."),
         click.option("--field", help="Field of a record that holds its text."),
@@ -153,7 +154,8 @@ class _Bars:
     """One bar after another, for what is done before the first step."""
 
     def __init__(self) -> None:
-        self._stack, self._what, self._report = ExitStack(), "", lambda done, total: None
+        self._stack, self._what = ExitStack(), ""
+        self._report: Callable[[int, int], None] = lambda done, total: None
 
     def __enter__(self) -> _Bars:
         return self
@@ -165,14 +167,14 @@ class _Bars:
             return
         if what != self._what:
             self._stack.close()
-            self._what, self._report = what, self._stack.enter_context(progress(what))  # type: ignore[assignment]
+            self._what, self._report = what, self._stack.enter_context(progress(what))
         self._report(done, total)
 
     def __exit__(self, *error: object) -> None:
         self._stack.close()
 
 
-class _Line:
+class _Line(Watcher):
     """Says how the run goes: a live line on a terminal, a line now and then elsewhere."""
 
     def __init__(self, run: Run, found: Assembled, sample: str | None) -> None:

@@ -98,9 +98,7 @@ def assemble(wish: Wish, folder: Path, progress: Progress = lambda what, done, t
         parts = [part for part, _ in divided]
         held = [part for _, part in divided if part is not None]
     mixed = [Weighted(part, weight or part.size) for part, (_, weight) in zip(parts, weighted, strict=True)]
-    batches = Batches(
-        mixed, tokens_per_batch=settings.tokens_per_batch, context=settings.context, seed=settings.seed
-    )
+    batches = Batches(mixed, tokens_per_batch=settings.tokens_per_batch, context=settings.context, seed=settings.seed)
     checkpoint = opened or initialise(_config(wish, size, tokenizer), settings.seed)
     _fits(tokenizer, checkpoint)
     tokens = sum(m.weight for m in mixed)
@@ -168,7 +166,8 @@ def _settings(wish: Wish, size: Size, opened: Checkpoint | None) -> Settings:
 
 
 def _config(wish: Wish, size: Size, tokenizer: Tokenizer) -> Config:
-    shaped = replace(size, **{k: v for k, v in wish.sizes.items() if k != "vocab"})
+    given: dict[str, Any] = {k: v for k, v in wish.sizes.items() if k != "vocab"}
+    shaped = replace(size, **given)
     return shaped.config(wish.version, tokenizer.vocab_size)
 
 

@@ -33,7 +33,9 @@ def draw(runs: Sequence[Path], picture: Path) -> None:
         axes.plot(tokens, losses, color=colour, alpha=0.35, linewidth=1)
         axes.plot(*_averaged(tokens, losses), color=colour, label=f"{folder.name}: training")
         if len(checked):
-            axes.plot(checked[:, 0], checked[:, 1], color=colour, linestyle="--", marker=".", label=f"{folder.name}: held out")
+            axes.plot(
+                checked[:, 0], checked[:, 1], color=colour, linestyle="--", marker=".", label=f"{folder.name}: held out"
+            )
     axes.set_xlabel("million tokens read")
     axes.set_ylabel("loss, nats per token")
     axes.grid(alpha=0.3)

@@ -21,23 +21,15 @@ from typing import Any
 from rookery.errors import SettingsError
 from rookery.tokenizer import Tokenizer
 from rookery.train import checkpoint, parallel
+from rookery.train.data import Batch
 from rookery.train.export import export
 from rookery.train.log import Log
-from rookery.train.trainer import Batch, Report, Trainer
+from rookery.train.trainer import Trainer
+from rookery.train.watcher import Watcher
 
-__all__ = ["LOG", "MODEL", "Run", "Watcher"]
+__all__ = ["LOG", "MODEL", "Run"]
 
 LOG, MODEL = "log.jsonl", "model.rookery"
-
-
-class Watcher:
-    """Hears what happens; override what is of interest."""
-
-    def step(self, report: Report) -> None: ...
-    def validated(self, step: int, loss: float) -> None: ...
-    def saved(self, path: Path) -> None: ...
-    def resumed(self, step: int) -> None: ...
-    def torn(self, path: Path, why: str) -> None: ...
 
 
 @dataclass

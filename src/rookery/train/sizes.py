@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from rookery.config import Config
 from rookery.errors import SettingsError
@@ -43,8 +42,8 @@ class Size:
         return FINAL_RATE / self.width
 
     def config(self, version: str, vocab: int) -> Config:
-        sizes: dict[str, Any] = {"layers": self.layers, "width": self.width, "vocab": vocab}
-        return make_config(version, **sizes, **({} if version == "4" else {"head_size": self.head_size}))
+        heads = self.width if version == "4" else self.head_size  # RWKV-4 has none
+        return make_config(version, layers=self.layers, width=self.width, vocab=vocab, head_size=heads)
 
 
 SIZES = {

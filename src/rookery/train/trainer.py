@@ -24,11 +24,11 @@ from rookery.train.optim import Schedule, optimizer
 from rookery.train.passes import passes
 from rookery.train.settings import Settings
 
-__all__ = ["Batch", "Batches", "Report", "Trainer"]
+__all__ = ["Batches", "Report", "Trainer"]
 
 
 class Batches(Protocol):
-    """All batches of a run, by step: the part that a process has, of so many."""
+    """All batches of a run: a function of the step, and of the process among those that share a step."""
 
     def at(self, step: int, rank: int = 0, world: int = 1) -> Batch: ...
 

@@ -208,7 +208,7 @@ def test_what_the_core_cannot_take(monkeypatch):
     with pytest.raises(SettingsError, match="float32"):
         wkv7(*inputs.operands.values(), inputs.offsets)
     wide = draw(Case(7, 1, 520, (1,)))
-    with pytest.raises(SettingsError, match="520 lanes.*reference"):
+    with pytest.raises(SettingsError, match=r"520 lanes.*reference"):
         wkv7(*(x.float() for x in wide.operands.values()), wide.offsets)
     monkeypatch.setenv("ROOKERY_CPU", "abacus")
     with pytest.raises(SettingsError, match="abacus"):
@@ -231,5 +231,5 @@ def test_operands_of_the_wrong_size(version, name):
     inputs = draw(Case(version, 1, 16, (3,)))
     operands = {n: x.float() for n, x in inputs.operands.items()}
     operands[name] = operands[name][:0]
-    with pytest.raises(ValueError, match="wrong size|number of rows"):
+    with pytest.raises(ValueError, match=r"wrong size|number of rows"):
         getattr(native, f"wkv{version}")(*operands.values(), inputs.offsets)
