@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rookery.errors import SettingsError
+from rookery.train import passes as module
 from rookery.train.passes import SHORTEST, borders, passes
 
 LENGTHS = st.lists(st.integers(1, 1500), min_size=1, max_size=12)
@@ -47,7 +48,8 @@ def test_borders_are_numbered_and_few(lengths, segment):
     assert len(numbers) <= sum(lengths) / min(SHORTEST, segment)
 
 
-def test_documents_share_the_rows_and_leave_what_they_do_not_need():
+def test_documents_share_the_rows_and_leave_what_they_do_not_need(monkeypatch):
+    monkeypatch.setattr(module, "SHORTEST", 256)
     plan = passes([1000, 300, 5000], 1500)
     assert [[piece.stop - piece.start for piece in pieces] for pieces in plan] == [
         [600, 300, 600],
@@ -56,6 +58,12 @@ def test_documents_share_the_rows_and_leave_what_they_do_not_need():
         [1500],
         [300],
     ]
+
+
+def test_documents_that_fit_are_not_cut():
+    plan = passes([600] * 20 + [9000, 500], 4096)
+    sizes = [[piece.stop - piece.start for piece in pieces] for pieces in plan]
+    assert sizes == [[600] * 6, [600] * 6, [600] * 6, [600] * 2, [4096], [4096], [808, 500]]
 
 
 def test_no_segment_is_one_pass_and_nothing_is_none():

@@ -46,7 +46,7 @@ __all__ = [
 
 T = TypeVar("T")
 
-PATIENCE = timedelta(days=1)  # the first process may tokenise for hours; those that die are noticed at once
+PATIENCE = timedelta(days=1)  # for what one process does alone, say tokenising; torch's own is half an hour
 
 
 def world() -> int:
@@ -95,7 +95,7 @@ def anyone(flag: bool) -> bool:
     return most(int(flag)) > 0
 
 
-def by_first(function: Callable[[], T]) -> T:
+def by_first(function: Callable[[], T], group: Any = None) -> T:
     """What `function` returns to the first process, which alone calls it; all raise its errors."""
     if not dist.is_initialized():
         return function()
@@ -105,7 +105,7 @@ def by_first(function: Callable[[], T]) -> T:
             outcome[0] = function()
         except (RookeryError, OSError) as error:
             outcome[1] = error
-    dist.broadcast_object_list(outcome, device=torch.device("cpu"))
+    dist.broadcast_object_list(outcome, group=group, device=torch.device("cpu"))
     if outcome[1] is not None:
         raise outcome[1]
     found: T = outcome[0]
@@ -115,7 +115,8 @@ def by_first(function: Callable[[], T]) -> T:
 def in_turn(function: Callable[[], T]) -> T:
     """What `function` returns: called by the first process, then, as it has left files for them, by the others."""
     kept: list[T] = []
-    by_first(lambda: kept.append(function()))
+    group = dist.new_group(backend="gloo", timeout=PATIENCE) if dist.is_initialized() else None
+    by_first(lambda: kept.append(function()), group)
     return kept[0] if kept else function()
 
 
@@ -172,9 +173,9 @@ def _join() -> None:
         raise SettingsError(f"WORLD_SIZE is set but {missing[0]} is not; start with torchrun, or unset WORLD_SIZE")
     if torch.cuda.is_available():
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]) % torch.cuda.device_count())
-        dist.init_process_group("cpu:gloo,cuda:nccl", timeout=PATIENCE)
+        dist.init_process_group("cpu:gloo,cuda:nccl")
     else:
-        dist.init_process_group("gloo", timeout=PATIENCE)
+        dist.init_process_group("gloo")
 
 
 def _lost(error: RuntimeError) -> Exception:

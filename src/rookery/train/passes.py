@@ -16,7 +16,7 @@ from rookery.errors import SettingsError
 
 __all__ = ["Pass", "Piece", "borders", "passes"]
 
-SHORTEST = 256  # rows of a piece that ends early, if the memory is for more: each such piece costs a state
+SHORTEST = 4096  # rows of a piece that is not the last, if there is room: each costs a state and a second forward
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +46,8 @@ class _Document:
 def passes(lengths: Sequence[int], segment: int) -> list[Pass]:
     """The passes over documents of these lengths, none of more than `segment` rows; 0 makes it one pass.
 
-    The documents at hand share the rows evenly, except that what one does not need the others get, and new ones begin
-    only if there are SHORTEST rows for all: the longer the pieces, the fewer the states.
+    The documents at hand share the rows evenly, except that what one does not need the others get.  A new one begins
+    only if there are SHORTEST rows for each, or as many as it has: so documents that fit are not cut.
     """
     if segment < 0:
         raise SettingsError(f"segment={segment}: expected tokens that fit the memory, or 0 for all at once")
