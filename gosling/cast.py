@@ -10,26 +10,30 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
 
-from weave import article
+from weave import article, listed
 
-__all__ = ["KINDS", "PLACES", "WORLDS", "Being", "Place", "Thing", "being", "friend_of", "parent_of", "thing", "world_of"]
+__all__ = listed("KINDS PLACES WORLDS Being Place Thing being friend_of parent_of thing world_of")
 
-GIRLS = (
-    "Mia Lily Anna Emma Lucy Ella Rosa Nina Sara Maya Zoe Ruby Clara Alice Ivy Leah Nora Tara Amina Lena Molly Sofia Kate Daisy Grace Holly "
-    "Ida Jane June Meg Polly Tess Wendy Asha Bella Cora Dora Eva Flora Hana Ines Kira Lola Mina Nell Priya Rita Suki Uma Vera Yara"
-).split()
-BOYS = (
-    "Tom Ben Sam Leo Max Jack Tim Finn Oscar Noah Adam Jonas Luca Felix Henry Omar Ravi Paul Peter Eric Theo Hugo Ned Joe Dan "
-    "Alex Bruno Carlo David Emil Fred George Hans Ivan Jamie Karim Liam Milo Nico Otto Pablo Robin Simon Toby Victor Walter Yusuf Zack Anton"
-).split()
-SHE_ANIMALS = (
-    "Poppy Dot Fern Hazel Clover Daisy Pearl Rosie Honey Bella Tansy Willow Misty Penny Tilly Bonnie Lulu Coco Nutmeg Snowy Minnie Goldie "
-    "Olive Pippa Sunny Pinky Kiki Juniper Maple Berry Dolly Bluebell Biscuit Mossy Peaches"
-).split()
-HE_ANIMALS = (
-    "Pip Rusty Bramble Barney Oakley Thistle Bobo Chip Rufus Teddy Basil Benny Duke Gus Jasper Monty Mungo Nibbles Patch Pepper Rocky Scout "
-    "Sparky Tango Toffee Whiskers Ziggy Bumble Button Conker Dusty Fidget Humphrey Wally Pebble"
-).split()
+GIRLS = listed(
+    "Mia Lily Anna Emma Lucy Ella Rosa Nina Sara Maya Zoe Ruby Clara Alice Ivy Leah Nora Tara Amina Lena Molly "
+    "Sofia Kate Daisy Grace Holly Ida Jane June Meg Polly Tess Wendy Asha Bella Cora Dora Eva Flora Hana Ines Kira "
+    "Lola Mina Nell Priya Rita Suki Uma Vera Yara"
+)
+BOYS = listed(
+    "Tom Ben Sam Leo Max Jack Tim Finn Oscar Noah Adam Jonas Luca Felix Henry Omar Ravi Paul Peter Eric Theo Hugo "
+    "Ned Joe Dan Alex Bruno Carlo David Emil Fred George Hans Ivan Jamie Karim Liam Milo Nico Otto Pablo Robin "
+    "Simon Toby Victor Walter Yusuf Zack Anton"
+)
+SHE_ANIMALS = listed(
+    "Poppy Dot Fern Hazel Clover Daisy Pearl Rosie Honey Bella Tansy Willow Misty Penny Tilly Bonnie Lulu Coco "
+    "Nutmeg Snowy Minnie Goldie Olive Pippa Sunny Pinky Kiki Juniper Maple Berry Dolly Bluebell Biscuit Mossy "
+    "Peaches"
+)
+HE_ANIMALS = listed(
+    "Pip Rusty Bramble Barney Oakley Thistle Bobo Chip Rufus Teddy Basil Benny Duke Gus Jasper Monty Mungo Nibbles "
+    "Patch Pepper Rocky Scout Sparky Tango Toffee Whiskers Ziggy Bumble Button Conker Dusty Fidget Humphrey Wally "
+    "Pebble"
+)
 
 # kind: (world, home, hand, food, call)
 KINDS: dict[str, tuple[str, str, str, str, str]] = {
@@ -56,7 +60,7 @@ KINDS: dict[str, tuple[str, str, str, str, str]] = {
     "frog": ("pond", "a [house|bed] under a lily leaf", "foot", "water plants", "croaked"),
     "goose": ("pond", "a nest on the bank", "wing", "grass", "honked"),
     "otter": ("pond", "a hole in the river bank", "paw", "water roots", "whistled"),
-    "turtle": ("pond", "a [sunny|mossy] bank", "foot", "water plants", "hummed"),
+    "turtle": ("pond", "a little house on a [sunny|mossy] bank", "foot", "water plants", "hummed"),
     "beaver": ("pond", "a lodge made of sticks", "paw", "bark", "chattered"),
     "swan": ("pond", "a quiet corner of the pond", "wing", "water plants", "honked"),
     "lion": ("grassland", "a cave among the rocks", "paw", "stew", "roared"),
@@ -67,13 +71,15 @@ KINDS: dict[str, tuple[str, str, str, str, str]] = {
     "hippo": ("grassland", "the mud by the great river", "foot", "grass", "snorted"),
     "tiger": ("grassland", "a den behind the tall grass", "paw", "stew", "growled"),
     "penguin": ("snow", "a little house of snow", "wing", "fish soup", "called"),
-    "seal": ("snow", "a rock by the cold sea", "flipper", "fish soup", "barked"),
+    "seal": ("snow", "a cave by the cold sea", "flipper", "fish soup", "barked"),
     "polar bear": ("snow", "a cave in the snow", "paw", "fish soup", "growled"),
 }
 ALWAYS_SHE = ("girl", "woman", "hen", "cow")
 HUMAN = ("girl", "boy", "woman", "man")
 _TOWN_HOMES = (
-    "a [small|white|little yellow|tall|narrow|tidy] house [by the river|at the edge of the village|near the park|on a quiet street|at the top of the hill|with a green gate|with a red roof]",
+    "a [small|white|little yellow|tall|narrow|tidy] house [by the river|at the edge of the "
+    "village|near the park|on a quiet street|at the top of the hill|with a green gate|with a red "
+    "roof]",
     "a [small|bright|cosy] flat [above the bakery|above a shop|near the station|on the third floor]",
     "a [little|quiet|busy] [village|town] [by the sea|near the hills|beside a wide river|not far from the woods]",
     "a farmhouse with a [blue|green|red] door",
@@ -178,56 +184,144 @@ def _place(name: str, at: str, spots: str, sights: str) -> Place:
 
 PLACES: dict[str, tuple[Place, ...]] = {
     "town": (
-        _place("the park", "in", "under the old bench, behind the slide, beside the fountain, in a bush near the gate, under a pile of leaves, behind a big tree",
-               "children on the swings, a dog with a stick, ducks on the pond, an old man feeding the birds, a boy with an ice cream"),
-        _place("the garden", "in", "under the apple tree, behind the shed, between the roses, in the tall grass, beside the well, under the wheelbarrow",
-               "a bee on a flower, a snail on a leaf, two white butterflies, a robin on the fence, an ant with a crumb"),
-        _place("the beach", "on", "behind a rock, under an old boat, in a small pool, next to a sand castle, under some seaweed",
-               "a crab in a pool, a boat with a white sail, gulls in the sky, children with buckets, long green seaweed"),
-        _place("the market", "at", "under a table, behind the fruit stand, next to a basket of eggs, between two sacks, beside the flower seller",
-               "baskets of red apples, a woman selling flowers, a man with a funny hat, big round cheeses, a boy with a drum"),
-        _place("the school yard", "in", "under the steps, behind the door, beside the sandpit, near the gate, under a bench",
-               "a game of tag, two girls with a rope, a boy with a book, a paper plane, the teacher with her bell"),
-        _place("the woods", "in", "under a fern, behind a log, in a hollow tree, beside a mossy stone, under a bush",
-               "a squirrel with a nut, a deer between the trees, red mushrooms, a bird with a worm, a tiny frog"),
+        _place(
+            "the park",
+            "in",
+            "under the old bench, behind the slide, beside the fountain, in a bush near the gate, under "
+            "a pile of leaves, behind a big tree",
+            "children on the swings, a dog with a stick, ducks on the pond, an old man feeding the "
+            "birds, a boy with an ice cream",
+        ),
+        _place(
+            "the garden",
+            "in",
+            "under the apple tree, behind the shed, between the roses, in the tall grass, beside the "
+            "well, under the wheelbarrow",
+            "a bee on a flower, a snail on a leaf, two white butterflies, a robin on the fence, an ant with a crumb",
+        ),
+        _place(
+            "the beach",
+            "on",
+            "behind a rock, under an old boat, in a small pool, next to a sand castle, under some seaweed",
+            "a crab in a pool, a boat with a white sail, gulls in the sky, children with buckets, long green seaweed",
+        ),
+        _place(
+            "the market",
+            "at",
+            "under a table, behind the fruit stand, next to a basket of eggs, between two sacks, beside "
+            "the flower seller",
+            "baskets of red apples, a woman selling flowers, a man with a funny hat, big round cheeses, "
+            "a boy with a drum",
+        ),
+        _place(
+            "the school yard",
+            "in",
+            "under the steps, behind the door, beside the sandpit, near the gate, under a bench",
+            "a game of tag, two girls with a rope, a boy with a book, a paper plane, the teacher with her bell",
+        ),
+        _place(
+            "the woods",
+            "in",
+            "under a fern, behind a log, in a hollow tree, beside a mossy stone, under a bush",
+            "a squirrel with a nut, a deer between the trees, red mushrooms, a bird with a worm, a tiny frog",
+        ),
     ),
     "forest": (
-        _place("the forest", "in", "under a fern, behind a log, in a hollow tree, beside a mossy stone, under a pile of leaves, between the roots of an oak",
-               "a snail on a leaf, red mushrooms, a spider in its web, a line of ants, a woodpecker at work"),
-        _place("the meadow", "in", "in the tall grass, behind a molehill, beside a thistle, under a bush, next to a flat stone",
-               "white butterflies, bees on the clover, a lark high in the sky, yellow flowers, a green beetle"),
-        _place("the hill", "on", "behind a rock, under a thorn bush, in a patch of heather, next to the old wall, beside a fallen tree",
-               "the whole valley below, a hawk in the sky, blue flowers, a shepherd far away, the river like a ribbon"),
-        _place("the stream", "by", "between two stones, under the little bridge, in the reeds, behind a willow, under a root",
-               "a blue dragonfly, tiny silver fish, a floating leaf, a wagtail on a stone, water beetles"),
+        _place(
+            "the forest",
+            "in",
+            "under a fern, behind a log, in a hollow tree, beside a mossy stone, under a pile of leaves, "
+            "between the roots of an oak",
+            "a snail on a leaf, red mushrooms, a spider in its web, a line of ants, a woodpecker at work",
+        ),
+        _place(
+            "the meadow",
+            "in",
+            "in the tall grass, behind a molehill, beside a thistle, under a bush, next to a flat stone",
+            "white butterflies, bees on the clover, a lark high in the sky, yellow flowers, a green beetle",
+        ),
+        _place(
+            "the hill",
+            "on",
+            "behind a rock, under a thorn bush, in a patch of heather, next to the old wall, beside a fallen tree",
+            "the whole valley below, a hawk in the sky, blue flowers, a shepherd far away, the river like a ribbon",
+        ),
+        _place(
+            "the stream",
+            "by",
+            "between two stones, under the little bridge, in the reeds, behind a willow, under a root",
+            "a blue dragonfly, tiny silver fish, a floating leaf, a wagtail on a stone, water beetles",
+        ),
     ),
     "farm": (
-        _place("the farmyard", "in", "under the cart, behind the barn, in the hay, beside the well, next to the water trough, behind a bucket",
-               "the farmer with a bucket, hens in the dust, a swallow on the roof, the big blue tractor, a row of geese"),
-        _place("the orchard", "in", "under an apple tree, in the tall grass, behind a ladder, beside a basket, next to the beehive",
-               "bees on the blossoms, ripe apples, a blackbird on a branch, a ladder against a tree, a butterfly"),
-        _place("the field", "in", "behind the scarecrow, under the hedge, in a ditch, beside the gate, next to a bale of straw",
-               "the old scarecrow, a kite in the sky, crows on the fence, yellow corn, poppies by the path"),
+        _place(
+            "the farmyard",
+            "in",
+            "under the cart, behind the barn, in the hay, beside the well, next to the water trough, behind a bucket",
+            "the farmer with a bucket, hens in the dust, a swallow on the roof, the big blue tractor, a row of geese",
+        ),
+        _place(
+            "the orchard",
+            "in",
+            "under an apple tree, in the tall grass, behind a ladder, beside a basket, next to the beehive",
+            "bees on the blossoms, ripe apples, a blackbird on a branch, a ladder against a tree, a butterfly",
+        ),
+        _place(
+            "the field",
+            "in",
+            "behind the scarecrow, under the hedge, in a ditch, beside the gate, next to a bale of straw",
+            "the old scarecrow, a kite in the sky, crows on the fence, yellow corn, poppies by the path",
+        ),
     ),
     "pond": (
-        _place("the pond", "by", "in the reeds, under a lily leaf, behind a stone, beside the old boat, in the mud, under the jetty",
-               "a blue dragonfly, tiny silver fish, a water spider, pink water lilies, rings on the water"),
-        _place("the river", "by", "between two stones, under the bridge, behind a willow, in the rushes, on a little island",
-               "a boat with an oar, a heron on one leg, a leaf like a ship, a kingfisher, round white stones"),
+        _place(
+            "the pond",
+            "by",
+            "in the reeds, under a lily leaf, behind a stone, beside the old boat, in the mud, under the jetty",
+            "a blue dragonfly, tiny silver fish, a water spider, pink water lilies, rings on the water",
+        ),
+        _place(
+            "the river",
+            "by",
+            "between two stones, under the bridge, behind a willow, in the rushes, on a little island",
+            "a boat with an oar, a heron on one leg, a leaf like a ship, a kingfisher, round white stones",
+        ),
     ),
     "grassland": (
-        _place("the river", "by", "between two stones, behind a fallen tree, in the reeds, under a bush, in the mud",
-               "birds with long legs, a herd of antelopes, a butterfly on a stone, fish under the water, a nest in the reeds"),
-        _place("the tall grass", "in", "behind an ant hill, under a thorn bush, beside a round stone, in a hole, next to a dry log",
-               "a line of ants, a bright green beetle, a bird with a red tail, an ant hill as tall as a tree, yellow flowers"),
-        _place("the jungle", "in", "under a huge leaf, behind a root, in a hollow tree, beside the waterfall, under a vine",
-               "parrots in the trees, a blue butterfly, a long vine, drops on a web, flowers as big as plates"),
+        _place(
+            "the river",
+            "by",
+            "between two stones, behind a fallen tree, in the reeds, under a bush, in the mud",
+            "birds with long legs, a herd of antelopes, a butterfly on a stone, fish under the water, a "
+            "nest in the reeds",
+        ),
+        _place(
+            "the tall grass",
+            "in",
+            "behind an ant hill, under a thorn bush, beside a round stone, in a hole, next to a dry log",
+            "a line of ants, a bright green beetle, a bird with a red tail, an ant hill as tall as a "
+            "tree, yellow flowers",
+        ),
+        _place(
+            "the jungle",
+            "in",
+            "under a huge leaf, behind a root, in a hollow tree, beside the waterfall, under a vine",
+            "parrots in the trees, a blue butterfly, a long vine, drops on a web, flowers as big as plates",
+        ),
     ),
     "snow": (
-        _place("the ice", "on", "behind a block of ice, in a snowdrift, beside a hole in the ice, under the snow, next to a frozen rock",
-               "a whale far away, stars above the ice, a white bird, the green light in the sky, a ship on the sea"),
-        _place("the shore", "on", "behind a rock, under an old net, between two stones, in a snowdrift, next to an old barrel",
-               "waves with white tops, a gull on a rock, a crab under a stone, a ship with lights, shells in the sand"),
+        _place(
+            "the ice",
+            "on",
+            "behind a block of ice, in a snowdrift, beside a hole in the ice, under the snow, next to a frozen rock",
+            "a whale far away, stars above the ice, a white bird, the green light in the sky, a ship on the sea",
+        ),
+        _place(
+            "the shore",
+            "on",
+            "behind a rock, under an old net, between two stones, in a snowdrift, next to an old barrel",
+            "waves with white tops, a gull on a rock, a crab under a stone, a ship with lights, shells in the sand",
+        ),
     ),
 }
 WORLDS = tuple(PLACES)
@@ -332,7 +426,9 @@ def parent_of(rng: Random, hero: Being) -> Being:
     if hero.as_child:
         name = rng.choice(("Mum", "Mum", "Grandma") if female else ("Dad", "Dad", "Grandpa"))
         return Being(name, "woman" if female else "man", female, "kind", known=True)
-    title = rng.choice(("Mother", "Mother", "Granny") if female or hero.kind in ALWAYS_SHE else ("Father", "Father", "Grandpa"))
+    title = rng.choice(
+        ("Mother", "Mother", "Granny") if female or hero.kind in ALWAYS_SHE else ("Father", "Father", "Grandpa")
+    )
     kind = " ".join(word.capitalize() for word in ("sheep" if hero.kind == "lamb" else hero.kind).split())
     return Being(f"{title} {kind}", hero.kind, title in ("Mother", "Granny"), "old", known=True)
 

@@ -14,6 +14,7 @@ import dialogues_memory  # noqa: F401
 import dialogues_tales  # noqa: F401
 import dialogues_words  # noqa: F401
 import dialogues_world  # noqa: F401
+from dialogues_follow import follow
 from dialogues_manner import bye, greet, thanks
 from talker import SCENES, Dialogue, Talk
 
@@ -41,7 +42,9 @@ def dialogue(rng: Random) -> Dialogue:
 
 
 def _next(talk: Talk, length: int) -> None:
-    """A scene, or a question for something told before."""
+    """An answer to Gosling, a question for something told before, or a new scene."""
+    if talk.turns and talk.chance(0.6) and follow(talk):
+        return
     if talk.told and len(talk.turns) > 1 and talk.chance(0.35):
         _recall(talk)
         return

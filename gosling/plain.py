@@ -18,7 +18,9 @@ _MAP = str.maketrans(
     }
 )  # fmt: skip
 _RULE = re.compile(r"^[\s*_=#~-]+$")
-_HEADING = re.compile(r"^(#.*|(chapter|book|part|canto|stave)\s+[ivxlc\d]+\b.{0,80}|[ivxlc]+\.?|the end\.?)$", re.IGNORECASE)
+_HEADING = re.compile(
+    r"^(#.*|(chapter|book|part|canto|stave)\s+[ivxlc\d]+\b.{0,80}|[ivxlc]+\.?|the end\.?)$", re.IGNORECASE
+)
 _NOTE = re.compile(r"\[(illustration|footnote|note|transcriber|sidenote)[^\]]*\]|\[\^?\d+\]|\{\d+\}", re.IGNORECASE)
 _EMPHASIS = re.compile(r"(?<!\w)([_*]{1,3})(?=\S)([^_*]+?)(?<=\S)\1(?!\w)")
 

@@ -6,7 +6,7 @@ A line that begins with # is a remark.  The sentences are templates as `weave.py
 
     plot NAME                 a new plot
     about PHRASE              how people ask for it: "a lost {x}"
-    where WORLD ...           where it can happen: worlds of `cast.py`, "animals" (all but the town) or "any", the default
+    where WORLD ...           where it can happen: worlds of `cast.py`, "animals" (all but the town), "any" (default)
     hero KIND ...             who it is about, where that is not open
     friend K, elder K         somebody of the hero's world, or of the hero's family, under the key K
     one K KIND ...            somebody of one of these kinds
@@ -33,7 +33,26 @@ from cast import WORLDS, world_of
 __all__ = ["DIRECTIVES", "Plot", "plots", "plots_in"]
 
 FOLDER = Path(__file__).parent / "plots"
-DIRECTIVES = frozenset("friend elder one take spot sight let open day p end more sum then moral ask".split())
+DIRECTIVES = frozenset(
+    [
+        "friend",
+        "elder",
+        "one",
+        "take",
+        "spot",
+        "sight",
+        "let",
+        "open",
+        "day",
+        "p",
+        "end",
+        "more",
+        "sum",
+        "then",
+        "moral",
+        "ask",
+    ]
+)
 _GROUPS = {"any": WORLDS, "animals": tuple(world for world in WORLDS if world != "town")}
 
 

@@ -28,13 +28,25 @@ _SHORTEST_STORY = 25  # words; below are lists of words under pictures
 _SECTION = 150  # words of a passage that questions are asked about
 _ANSWER = 14
 # Plays, verse and essays, which teach no story.
-_LEFT_OUT = {"The Kingdom of God Is Within You", "All Things Considered", "Poems",
-             "The Importance of Being Earnest", "An Ideal Husband", "The Seagull", "The Cherry Orchard"}  # fmt: skip
+_LEFT_OUT = {
+    "The Kingdom of God Is Within You",
+    "All Things Considered",
+    "Poems",
+    "The Importance of Being Earnest",
+    "An Ideal Husband",
+    "The Seagull",
+    "The Cherry Orchard",
+}
 _CREDIT_LINE = re.compile(
-    r"^(##.*|\d+|page \d+|(illustrat|photograph|written|translat|text|story|author|publish|retold|adapted|copyright|©|www\.|http).{0,60})$",
+    r"^(##.*|\d+|page \d+|(illustrat|photograph|written|translat|text|story|author|publish|retold|adapted|copyright"
+    r"|©|www\.|http).{0,60})$",
     re.IGNORECASE,
 )
-_EXERCISE = re.compile(r"^(questions?\b.*|activit.*|glossary.*|in the picture above.*|can you (find|spot).*:?|note to .*|about the .*|\* .*|discuss.*:)$", re.IGNORECASE)
+_EXERCISE = re.compile(
+    r"^(questions?\b.*|activit.*|glossary.*|in the picture above.*|can you (find|spot).*:?|note to .*|about the .*"
+    r"|\* .*|discuss.*:)$",
+    re.IGNORECASE,
+)
 _ENGLISH = re.compile(r"\b(the|and|is|a|to|of|in|it|he|she|was|my|you|i)\b", re.IGNORECASE)
 
 
@@ -75,7 +87,7 @@ def _merge(lines: list[str]) -> list[str]:
     """Pages become paragraphs: a page that ends in the middle of a sentence goes on in the next."""
     merged: list[str] = []
     for line in lines:
-        if merged and merged[-1][-1] in ",;" or (merged and line[0].islower() and merged[-1][-1] not in '.!?"'):
+        if (merged and merged[-1][-1] in ",;") or (merged and line[0].islower() and merged[-1][-1] not in '.!?"'):
             merged[-1] += " " + line
         else:
             merged.append(line)

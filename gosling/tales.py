@@ -31,7 +31,9 @@ def tale(rng: Random, hero: Being | None = None, plot: str | None = None, size: 
 def plots_for(kind: str) -> list[str]:
     """The names of the plots that such a hero can have."""
     world = world_of(kind)
-    return [name for name, entry in plots().items() if world in entry.worlds and (not entry.kinds or kind in entry.kinds)]
+    return [
+        name for name, entry in plots().items() if world in entry.worlds and (not entry.kinds or kind in entry.kinds)
+    ]
 
 
 def _kind(rng: Random, plot: Plot) -> str:

@@ -4,6 +4,7 @@ A conversation as it is being made: its turns, what was told in it, and the mann
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from random import Random
@@ -16,6 +17,11 @@ __all__ = ["SCENES", "Dialogue", "Scene", "Talk", "scene"]
 Scene = Callable[["Talk"], None]
 SCENES: dict[str, tuple[Scene, float]] = {}
 
+_ORDERS = re.compile(
+    r"(tell|name|give|spell|count|make|write|find|explain|please|go on|sum|say|talk|listen|let us|solve|here is)\b",
+    re.I,
+)
+_ASKS = re.compile(r"(what|who|how|can|could|do|does|is|are|where|which|why|may|should|with)\b", re.I)
 _MANNERS = ("plain",) * 6 + ("lower",) * 2 + ("bare",) * 3 + ("typo",)
 
 
@@ -91,8 +97,12 @@ class Talk:
         return str(self.words[key])
 
     def _written(self, text: str, exact: bool) -> str:
+        if _ORDERS.match(text) and text.endswith("?"):
+            text = text[:-1] + "."
+        elif _ASKS.match(text) and text.endswith("."):
+            text = text[:-1] + "?"
         if self.manner == "typo" and not exact and self.rng.random() < 0.5:
-            return _slip(self.rng, text)
+            return _slip(self.rng, text, " ".join(map(str, self.words.values())).split())
         if self.manner in ("lower", "bare"):
             text = text.lower()
         if self.manner == "bare" and text[-1:] in ".!?" and "\n" not in text:
@@ -100,10 +110,12 @@ class Talk:
         return text
 
 
-def _slip(rng: Random, text: str) -> str:
-    """The text with two neighbouring letters of one longer word exchanged; names are spared."""
+def _slip(rng: Random, text: str, spared: list[str]) -> str:
+    """The text with two neighbouring letters of one longer word exchanged; names and such words are spared."""
     words = text.split(" ")
-    fit = [i for i, word in enumerate(words) if len(word) > 4 and word.isalpha() and word.islower()]
+    fit = [
+        i for i, word in enumerate(words) if len(word) > 4 and word.isalpha() and word.islower() and word not in spared
+    ]
     if not fit:
         return text
     i = rng.choice(fit)

@@ -14,7 +14,7 @@ import re
 from collections.abc import Mapping
 from random import Random
 
-__all__ = ["article", "capital", "pick", "tidy", "weave"]
+__all__ = ["article", "capital", "listed", "pick", "tidy", "weave"]
 
 _CHOICE = re.compile(r"\[([^\[\]]*)\]")
 _SLOT = re.compile(r"\{([^{}]*)\}")
@@ -31,6 +31,11 @@ _ASKS = re.compile(
 )
 _SOUNDS_CONSONANT = ("uni", "use", "usu", "one", "once", "eu")
 _SOUNDS_VOWEL = ("hour", "honest", "heir")
+
+
+def listed(text: str) -> list[str]:
+    """The entries of a list, divided by commas where there are any, else by spaces."""
+    return text.split(", ") if ", " in text else text.split()
 
 
 def article(phrase: str) -> str:
@@ -72,7 +77,7 @@ def _word(slot: str, words: Mapping[str, object]) -> str:
 
 
 def tidy(text: str) -> str:
-    """Single spaces, none before a stop, a capital at the start of each sentence, and the right mark after a question."""
+    """Single spaces, none before a stop, a capital at the start of each sentence, the right mark after a question."""
     text = _BEFORE.sub(r"\1", _SPACES.sub(" ", " ".join(text.split())))
     text = _TWICE.sub(r"\1", _SAID.sub(_asked, text))
     return _START.sub(lambda match: match[1] + match[2].upper(), text)

@@ -80,14 +80,17 @@ def test_wrong_arguments_are_said(tmp_path):
 
 
 def test_plain_text():
-    assert plain.plain("“Café” – it’s…") == "\"Cafe\" - it's..."
+    assert plain.plain("“Café” – it’s…") == '"Cafe" - it\'s...'
     assert plain.plain("a\u200bb\xa0c") == "ab c"
     assert plain.ascii_share("ab\u4e00c") == 0.75
     assert plain.ascii_share("") == 1.0
 
 
 def test_prose_is_cleaned():
-    text = "## CHAPTER I - THE START\n\nIt was _very_ dark,\nand **cold**.--So he went.\n\n* * *\n\n[Illustration: a bear]\n\nII\n\nHe slept."
+    text = (
+        "## CHAPTER I - THE START\n\nIt was _very_ dark,\nand **cold**.--So he went.\n\n* * "
+        "*\n\n[Illustration: a bear]\n\nII\n\nHe slept."
+    )
     assert plain.clean_prose(text) == "It was very dark, and cold. -- So he went.\n\nHe slept."
     assert plain.clean_prose("Produced for Project Gutenberg.\n\nA text.") == "A text."
 
@@ -103,8 +106,11 @@ def test_passages_keep_every_word_in_order():
 
 
 def test_pages_of_picture_books():
-    record = {"text": "The cat sat,\n\nand slept. It was a warm day and all was well in the house of the cat.\n\n12\n\n"
-                      "Then it woke up and drank all the milk that was in the bowl.\n\nIllustrated by A. Painter\n\n##\n\nQuestions\n\nWho slept?"}  # fmt: skip
+    record = {
+        "text": "The cat sat,\n\nand slept. It was a warm day and all was well in the house of the cat.\n\n12\n\n"
+        "Then it woke up and drank all the milk that was in the bowl.\n\nIllustrated by A. "
+        "Painter\n\n##\n\nQuestions\n\nWho slept?"
+    }
     assert public_texts.story_text(record) == (
         "The cat sat, and slept. It was a warm day and all was well in the house of the cat.\n\n"
         "Then it woke up and drank all the milk that was in the bowl."

@@ -10,13 +10,33 @@ from random import Random
 
 import pytest
 from dialogues import LONGEST, dialogue
+
 from rookery.prompts import FORMATS, clean
 
 SAMPLE = [dialogue(Random(f"sample {i}")).text for i in range(4000)]
-NUMBERS = (
-    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
-    "eighteen nineteen twenty"
-).split()
+NUMBERS = [
+    "zero",
+    "one",
+    "two",
+    "three",
+    "four",
+    "five",
+    "six",
+    "seven",
+    "eight",
+    "nine",
+    "ten",
+    "eleven",
+    "twelve",
+    "thirteen",
+    "fourteen",
+    "fifteen",
+    "sixteen",
+    "seventeen",
+    "eighteen",
+    "nineteen",
+    "twenty",
+]
 
 
 def turns(text: str) -> list[tuple[str, str]]:
@@ -128,7 +148,9 @@ def test_comparing_and_order_are_right():
 
 def test_spelling_is_right():
     checked = 0
-    for match, answer in matching(r"(?:do you spell|^spell|can you spell|spell the word|how is) (?:the word )?(\w+)(?: spelt)?"):
+    for match, answer in matching(
+        r"(?:do you spell|^spell|can you spell|spell the word|how is) (?:the word )?(\w+)(?: spelt)?"
+    ):
         if match[1] == "the" or "-" not in answer:
             continue
         spelt = re.search(r"\b([A-Z](?:-[A-Z])+)\b", answer)
@@ -138,14 +160,17 @@ def test_spelling_is_right():
     assert checked > 80
 
 
+PETS = "dog|cat|rabbit|hamster|parrot|pony|turtle|goldfish|kitten|puppy|mouse|duck|hen|goat|lamb"
+PEOPLE = "sister|brother|mother|father|aunt|uncle|grandmother|grandfather|cousin|teacher|neighbour|friend"
+THINGS = "hat|book|bag|umbrella|phone|scarf|ticket|map|pencil"
 TOLD = {  # how a fact is told, and how it is asked for; the answer must hold what was told
-    r"my (dog|cat|rabbit|hamster|parrot|pony|turtle|goldfish|kitten|puppy|mouse|duck|hen|goat|lamb) is called (\w+)": r"what is my {0} called|what is the name of my {0}|what's my {0}'s name|name of my {0}\b",
-    r"my (sister|brother|mother|father|aunt|uncle|grandmother|grandfather|cousin|teacher|neighbour|friend)(?:'s name)? is (?:called )?(?!an? )(\w+)[.]?$": r"what is my {0} called|what is my {0}'s name|what is the name of my {0}|remember my {0}'s name",
-    r"my (sister|brother|mother|father|aunt|uncle|grandmother|grandfather) (?:is|works as) an? (\w+)[.]?$": r"what does my {0} do|what is my {0}'s job",
+    rf"my ({PETS}) is called (\w+)": r"what is my {0} called|name of my {0}\b|what's my {0}'s name",
+    rf"my ({PEOPLE}) is called (\w+)[.]?$": r"what is my {0} called|my {0}'s name|name of my {0}\b",
+    rf"my ({PEOPLE}) (?:is|works as) an? (\w+)[.]?$": r"what does my {0} do|what is my {0}'s job",
     r"my favourite (colour|food|number) is ([\w ]+?)[.]?$": r"my favourite {0}\b.*\?|which {0} do i like best",
-    r"my (hat|book|bag|umbrella|phone|scarf|ticket|map|pencil) is ((?:in|on|under|behind|next to|by) [\w ]+?)[.]?$": r"where is my {0}|where did i put my {0}|where my {0} is|did i leave my {0}",
+    rf"my ({THINGS}) is ((?:in|on|under|behind|next to|by) [\w ]+?)[.]?$": r"where is my {0}|where (did i|my {0})",
     r"(\bmy name) is (\w+)[.]?$": r"what is my name|what's my name|my name\?",
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("told", list(TOLD))
@@ -167,7 +192,9 @@ def test_facts_asked_for_later_are_those_told(told):
 
 def test_a_story_has_what_was_asked_for():
     checked = 0
-    for match, answer in matching(r"story about an? (?:little )?([a-z]+(?: bear)?)(?: called (\w+))?[.!,]?(?: please[.]?)?$"):
+    for match, answer in matching(
+        r"story about an? (?:little )?([a-z]+(?: bear)?)(?: called (\w+))?[.!,]?(?: please[.]?)?$"
+    ):
         if len(answer.split()) < 40 or match[1].split()[0] in ("lost", "new", "secret", "noise", "song"):
             continue
         kind = match[1] if match[1] != "polar" else "polar bear"

@@ -54,7 +54,16 @@ def faults_in(text: str) -> list[str]:
 
 def test_faults_are_seen():
     assert faults_in("This is a fine tale.") == []
-    for bad in ("A {h} came.", "Two  spaces.", "An dog.", "He ate a apple.", "Stop. go.", "He saw the the end.", 'He said "no.', "No end"):
+    for bad in (
+        "A {h} came.",
+        "Two  spaces.",
+        "An dog.",
+        "He ate a apple.",
+        "Stop. go.",
+        "He saw the the end.",
+        'He said "no.',
+        "No end",
+    ):
         assert faults_in(bad), bad
 
 

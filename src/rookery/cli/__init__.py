@@ -32,6 +32,8 @@ COMMANDS = {
     "tokenize": ("rookery.cli.tokenize", "Show the tokens of a text."),
     "perplexity": ("rookery.cli.perplexity", "Measure how well a model predicts a text."),
     "embed": ("rookery.cli.embed", "Turn texts into vectors."),
+    "train": ("rookery.cli.train", "Train a model on data, or take one further."),
+    "plot": ("rookery.cli.plot", "Draw the loss of training runs."),
     "vocabulary": ("rookery.cli.vocabulary", "Make a small vocabulary for some texts."),
     "init": ("rookery.cli.init", "Create a new model with initial or random weights."),
     "bench": ("rookery.cli.bench", "Measure speed and memory on this machine."),

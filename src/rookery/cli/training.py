@@ -55,6 +55,7 @@ def run_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--separator", help="Line between the documents of a text file; empty for blank lines."),
         click.option("--field", help="Field of a record that holds its text."),
         click.option("--format", "prompt_format", default="world", show_default=True, help="Form of conversations."),
+        click.option("--leading/--no-leading", default=True, help="Begin every document with token 0; default: yes."),
         click.option("--sample", metavar="TEXT", help="Let the model continue this text at every validation."),
         click.option("--threads", type=int, default=0, help="Default: all processors this process may use."),
     )
@@ -80,6 +81,7 @@ def wish_of(data: tuple[str, ...], *, sizes: dict[str, int], options: dict[str, 
         held_out=options.pop("held_out"),
         held_out_data=options.pop("validate_on"),
         options=reading,
+        leading=0 if options.pop("leading") else None,
         settings={name: value for name, value in settings.items() if value is not None},
         sizes=sizes,
     )

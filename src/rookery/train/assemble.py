@@ -12,12 +12,14 @@ from typing import Any
 from rookery.config import Config
 from rookery.errors import SettingsError
 from rookery.formats import Checkpoint, open_checkpoint
+from rookery.formats.check import checked
 from rookery.formats.target import atomic
 from rookery.initialise import initialise
 from rookery.tokenizer import Tokenizer, load_tokenizer, tokenizer_for
 from rookery.tokenizer.vocabulary import written
 from rookery.train.data import Batches, Part, Passage, Weighted, split
 from rookery.train.data.sources import Options, Source, open_sources
+from rookery.train.data.tokenising import Settings as Tokenising
 from rookery.train.data.tokenising import tokenised
 from rookery.train.settings import Settings
 from rookery.train.sizes import FINAL_RATE, RATE, Size, size_named
@@ -42,6 +44,7 @@ class Wish:
     held_out:   the share of the documents to validate on.
     held_out_data: files to validate on instead.
     options:    how the data are read.
+    leading:    token in front of every document; None for none.
     settings:   fields of `Settings` that differ from what the size suggests; `tokens` may stand for `steps`.
     sizes:      fields of the new model's config that differ from the size's: layers, width, head_size, vocab.
     """
@@ -54,6 +57,7 @@ class Wish:
     held_out: float = 0.01
     held_out_data: Sequence[str] = ()
     options: Options = field(default_factory=Options)
+    leading: int | None = 0
     settings: Mapping[str, Any] = field(default_factory=dict)
     sizes: Mapping[str, int] = field(default_factory=dict)
 
@@ -88,18 +92,19 @@ def assemble(wish: Wish, folder: Path, progress: Progress = lambda what, done, t
     weighted = [_weighted(item, wish.options) for item in wish.data]
     opened = None if wish.source is None else open_checkpoint(wish.source)
     tokenizer = _tokenizer(wish, opened, size, [s for sources, _ in weighted for s in sources], folder, progress)
-    parts = [_part(sources, tokenizer, folder, progress) for sources, _ in weighted]
+    tokens_of = partial(_part, wish, tokenizer, folder, progress)
+    parts = [tokens_of(sources) for sources, _ in weighted]
     held, settings = [], _settings(wish, size, opened)
     if wish.held_out_data:
         sources = [s for item in wish.held_out_data for s in open_sources(item, wish.options)]
-        held = [_part(sources, tokenizer, folder, progress)]
+        held = [tokens_of(sources)]
     elif wish.held_out:
         divided = [split(part.tokens, wish.held_out, settings.seed) for part in parts]
         parts = [part for part, _ in divided]
         held = [part for _, part in divided if part is not None]
     mixed = [Weighted(part, weight or part.size) for part, (_, weight) in zip(parts, weighted, strict=True)]
     batches = Batches(mixed, tokens_per_batch=settings.tokens_per_batch, context=settings.context, seed=settings.seed)
-    checkpoint = opened or initialise(_config(wish, size, tokenizer), settings.seed)
+    checkpoint = opened or checked(initialise(_config(wish, size, tokenizer), settings.seed))
     _fits(tokenizer, checkpoint)
     tokens = sum(m.weight for m in mixed)
     mean = sum(m.weight * m.part.tokens.bytes_per_token for m in mixed) / tokens
@@ -131,9 +136,9 @@ def _tokenizer(
     return load_tokenizer(made)
 
 
-def _part(sources: list[Source], tokenizer: Tokenizer, folder: Path, progress: Progress) -> Part:
-    report = partial(progress, "Tokenising")
-    return Part.whole(tokenised(sources, tokenizer, folder / "tokens", progress=report))
+def _part(wish: Wish, tokenizer: Tokenizer, folder: Path, progress: Progress, sources: list[Source]) -> Part:
+    settings, report = Tokenising(leading=wish.leading), partial(progress, "Tokenising")
+    return Part.whole(tokenised(sources, tokenizer, folder / "tokens", settings, report))
 
 
 def _passage(part: Part, settings: Settings) -> Sequence[Any]:
