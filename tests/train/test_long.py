@@ -18,7 +18,7 @@ from rookery.train.data import Batch  # noqa: E402
 from rookery.train.loss import cross_entropy  # noqa: E402
 from rookery.train.model import TrainedModel  # noqa: E402
 
-LENGTHS = [41, 1, 20, 33, 2]
+LENGTHS = [31, 1, 12, 25, 2]
 HERE = Path(__file__).parent
 
 
@@ -82,19 +82,19 @@ def test_gradients_are_those_of_the_whole(version, segment, monkeypatch):
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_gradients_in_float32(version):
+def test_cutting_adds_no_error_in_float32(version):
     small = random_small(version)
-    value, want = gradients(TrainedModel, small, torch.float32, 0)
-    for segment in (7, 30):
-        got_value, got = gradients(TrainedModel, small, torch.float32, segment)
-        assert got_value == pytest.approx(value, rel=1e-6)
-        assert worst(got, want)[1] < 2e-6
+    _, truth = gradients(TrainedModel, small, torch.float64, 0)
+    value, whole = gradients(TrainedModel, small, torch.float32, 0)
+    got_value, got = gradients(TrainedModel, small, torch.float32, 20)
+    assert got_value == pytest.approx(value, rel=1e-6)
+    assert worst(got, truth)[1] < max(1e-6, 2 * worst(whole, truth)[1])
 
 
 def test_recomputing_inside_blocks_goes_with_it():
     small = random_small("7")
-    _, want = gradients(TrainedModel, small, torch.float32, 30)
-    _, got = gradients(TrainedModel, small, torch.float32, 30, recompute=True)
+    _, want = gradients(TrainedModel, small, torch.float32, 20)
+    _, got = gradients(TrainedModel, small, torch.float32, 20, recompute=True)
     assert all(torch.equal(got[name], want[name]) for name in want)
 
 
@@ -129,7 +129,7 @@ def test_documents_drop_out_and_only_those_that_go_on_are_computed_twice(monkeyp
     read = []
     forward = model.forward
     monkeypatch.setattr(model, "forward", lambda t, n, s=None: read.append(list(n)) or forward(t, n, s))
-    plan = passes.passes(LENGTHS, 64)
+    plan = passes.passes(LENGTHS, 40)
     long.backward(model, lambda hidden, rows: hidden.sum(), batch_of(small, LENGTHS), plan)
     lengths = [[piece.stop - piece.start for piece in pieces] for pieces in plan]
     again = [[p.stop - p.start for p in pieces if p.after is not None] for pieces in plan]
