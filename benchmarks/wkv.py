@@ -6,10 +6,12 @@ What the WKV recurrences cost in training: forward and backward on one thread, b
 native      the C++ core, rookery.ops.wkv.native
 reference   the formula row by row under autograd, rookery.ops.wkv.reference
 chunk C     RWKV-7 in chunks of C rows by batched matrix products, as GPUs like it: below; its gradients once by
-            autograd and once by hand.  It is given log w, and its operands in the order that it likes best.
+            autograd and once by hand.  It is given log w; bringing rows into the order that its products need, and
+            back, is part of it.
 
-Contenders take turns; a figure is the least time of all turns, in microseconds for one row of one head (RWKV-4: of 64
-channels).  Ratios are to native.  Errors are relative to float64, the worst of outputs, final state and gradients.
+Contenders take turns; a figure is the least processor time of all turns, in microseconds for one row of one head
+(RWKV-4: of 64 channels).  Ratios are to native.  Errors are relative to float64, the worst of outputs, final state and
+gradients.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ import argparse
 import platform
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -40,12 +43,13 @@ def main() -> None:
         contenders = _contenders(version, operands, offsets, options.chunks)
         units = options.segments * options.rows * options.heads * (1 if version != 4 else options.lanes / 64)
         times = _race(contenders, options.repeat)
-        print(f"\n{f'RWKV-{version}, {options.lanes} lanes':24}   forward  backward      both   ratio    error")
+        heading = "".join(f"{word:>10}" for word in ("forward", "backward", "both", "ratio", "error"))
+        print(f"\n{f'RWKV-{version}, {options.lanes} lanes':24}{heading}")
         for name, (there, back) in times.items():
             both, ours = there + back, sum(times["native"])
             print(
                 f"{name:24}{there / units * 1e6:10.3f}{back / units * 1e6:10.3f}{both / units * 1e6:10.3f}"
-                f"{both / ours:8.2f}{_error(contenders[name], version, operands, offsets):9.0e}",
+                f"{both / ours:10.2f}{_error(contenders[name], version, operands, offsets):10.0e}",
                 flush=True,
             )
 
@@ -99,18 +103,28 @@ def _contenders(
     found: dict[str, Contender] = {"native": rowwise(native), "reference": rowwise(reference)}
     if version == 7:
         for chunk in chunks:
-            leaves = [x.requires_grad_() for x in _by_heads(operands, len(offsets) - 1)]
-            found[f"chunk {chunk} by autograd"] = lambda c=chunk, x=leaves: (forward(c, *x)[:2], x)
-            found[f"chunk {chunk} by hand"] = lambda c=chunk, x=leaves: (_Chunked.apply(c, *x), x)
+            found[f"chunk {chunk} by autograd"] = _chunkwise(operands, len(offsets) - 1, partial(forward, chunk))
+            found[f"chunk {chunk} by hand"] = _chunkwise(operands, len(offsets) - 1, partial(_Chunked.apply, chunk))
     return found
 
 
-def _by_heads(operands: dict[str, Tensor], segments: int) -> list[Tensor]:
-    """r, log w, k, v, a, b as (segments x heads, rows, lanes), and the state as (segments x heads, lanes, lanes)."""
-    *rows, state = operands.values()
-    heads = state.shape[1]
-    rows[1] = rows[1].log()
-    return [_turned(x, segments, heads).clone() for x in (*rows, state)]
+def _chunkwise(operands: dict[str, Tensor], segments: int, function: Callable[..., Sequence[Tensor]]) -> Contender:
+    leaves = [(x.log() if name == "w" else x.clone()).requires_grad_() for name, x in operands.items()]
+    heads, lanes = leaves[-1].shape[1:3]
+
+    def run() -> tuple[tuple[Tensor, ...], Sequence[Tensor]]:
+        y, state, *_ = function(*(_by_heads(x, segments, heads) for x in leaves))
+        y = y.view(segments, heads, -1, lanes).transpose(1, 2).reshape(-1, heads * lanes)
+        return (y, state.unflatten(0, (segments, heads))), leaves
+
+    return run
+
+
+def _by_heads(x: Tensor, segments: int, heads: int) -> Tensor:
+    """(segments x heads, rows, lanes); of states: (segments x heads, lanes, lanes)."""
+    if x.dim() == 4:
+        return x.flatten(0, 1)
+    return x.view(segments, -1, heads, x.shape[1] // heads).transpose(1, 2).flatten(0, 1)
 
 
 def _race(contenders: dict[str, Contender], repeat: int) -> dict[str, tuple[float, float]]:
@@ -119,13 +133,13 @@ def _race(contenders: dict[str, Contender], repeat: int) -> dict[str, tuple[floa
     gradients: dict[str, Tensor] = {}
     for _ in range(repeat):
         for name, contender in contenders.items():
-            start = time.perf_counter()
+            start = time.thread_time()
             (y, *_), leaves = contender()
-            middle = time.perf_counter()
+            middle = time.thread_time()
             gradient = gradients.setdefault(name, torch.ones_like(y))
-            begun = time.perf_counter()
+            begun = time.thread_time()
             torch.autograd.grad(y, leaves, gradient)
-            there, back = middle - start, time.perf_counter() - begun
+            there, back = middle - start, time.thread_time() - begun
             best[name] = min(best[name][0], there), min(best[name][1], back)
     return best
 
@@ -137,18 +151,10 @@ def _error(contender: Contender, version: int, operands: dict[str, Tensor], offs
     right = getattr(reference, f"wkv{version}")(*exact, offsets)
     weights = [torch.randn_like(x).float().double() for x in right]
     wanted = [*right, *torch.autograd.grad(right, exact, weights)]
-    if outputs[0].dim() == 3:  # by heads, and log w
+    if version == 7 and leaves[1].min() < 0:  # log w
         wanted[3] = wanted[3] * exact[1]
-        wanted, weights = ([_turned(x, len(offsets) - 1, exact[-1].shape[1]) for x in xs] for xs in (wanted, weights))
     got = [*outputs, *torch.autograd.grad(outputs, leaves, [x.float() for x in weights])]
-    return max(float((x - y).norm() / y.norm()) for x, y in zip(got, wanted, strict=True))
-
-
-def _turned(x: Tensor, segments: int, heads: int) -> Tensor:
-    """By heads: (segments x heads, rows or lanes, lanes)."""
-    if x.dim() == 4:
-        return x.flatten(0, 1)
-    return x.view(segments, -1, heads, x.shape[1] // heads).transpose(1, 2).flatten(0, 1)
+    return max(float((x.detach() - y.detach()).norm() / y.detach().norm()) for x, y in zip(got, wanted, strict=True))
 
 
 # ---------------------------------------------------------------- RWKV-7 in chunks

@@ -77,13 +77,14 @@ Wkv::Wkv(const WkvKernels& kernels, Segments segments, int version, int width, i
       padded_(padded_lanes(lanes_)),
       tasks_((width_ + lanes_ - 1) / lanes_),
       operands_(operands_of(version)),
-      state_(size_t(padded_) * (version == 4 ? 3 : padded_)) {}
+      state_(size_t(padded_) * (version == 4 ? 4 : padded_)),
+      kept_(state_ + (version == 7 ? size_t(kWkvChunk) * padded_ : 0)) {}
 
 size_t Wkv::states() const { return segments_.count() * width_ * (version_ == 4 ? 3 : lanes_); }
-size_t Wkv::kept() const { return segments_.chunks() * tasks_ * state_; }
+size_t Wkv::kept() const { return segments_.chunks() * tasks_ * kept_; }
 
 size_t Wkv::kept_place(const Task& task, int64_t chunk) const {
-  return ((segments_.first_chunk(task.segment) + chunk) * tasks_ + task.part) * state_;
+  return ((segments_.first_chunk(task.segment) + chunk) * tasks_ + task.part) * kept_;
 }
 
 Wkv::Strip Wkv::strip(const Task& task) const {
@@ -93,9 +94,9 @@ Wkv::Strip Wkv::strip(const Task& task) const {
 
 // (key lane, value lane) becomes (value lane, key lane), with padding.
 void Wkv::take_state(const Task& task, const float* from, float* to) const {
+  std::memset(to, 0, sizeof(float) * state_);
   if (version_ == 4) return strip(task).take(from, 3 * task.segment, 3, to, padded_);
   from += (task.segment * tasks_ + task.part) * lanes_ * lanes_;
-  std::memset(to, 0, sizeof(float) * state_);
   for (int v = 0; v < lanes_; ++v)
     for (int k = 0; k < lanes_; ++k) to[v * padded_ + k] = from[k * lanes_ + v];
 }
@@ -136,9 +137,9 @@ void Wkv::forward_task(const Forward& call, const Task& task) const {
   for (int64_t row = begin; row < end; row += kWkvChunk) {
     const int count = static_cast<int>(std::min<int64_t>(kWkvChunk, end - row));
     for (size_t i = 0; i < operands_; ++i) strip.take(call.x[i], row, count, x + i * padded_, step);
-    if (call.kept)
-      std::memcpy(call.kept + kept_place(task, (row - begin) / kWkvChunk), state, sizeof(float) * state_);
-    rows_forward({count, padded_, x, u, w, row == begin, row + count == end}, state, y);
+    float* kept = call.kept ? call.kept + kept_place(task, (row - begin) / kWkvChunk) : nullptr;
+    if (kept) std::memcpy(kept, state, sizeof(float) * state_);
+    rows_forward({count, padded_, x, u, w, row == begin, row + count == end, kept ? kept + state_ : nullptr}, state, y);
     strip.give(call.y, row, count, y, padded_);
   }
   give_state(task, state, call.final_state);
@@ -146,10 +147,22 @@ void Wkv::forward_task(const Forward& call, const Task& task) const {
 
 void Wkv::backward(const Backward& call, Threads& threads) const {
   const size_t room = state_ + size_t(padded_) * (kWkvChunk * (2 * operands_ + 1) + 4) + wkv_scratch(padded_);
-  run(threads, (room + 15) / 16 * 16, [&](const Task& task) { backward_task(call, task); });
+  const size_t shared = segments_.count() * width_;
+  const AlignedFloats du(call.du ? shared : 0), dw(call.dw ? shared : 0);
+  run(threads, (room + 15) / 16 * 16, [&](const Task& task) { backward_task(call, du.data(), dw.data(), task); });
+  add_up(du.data(), call.du);
+  add_up(dw.data(), call.dw);
 }
 
-void Wkv::backward_task(const Backward& call, const Task& task) const {
+// Over segments, in their order.
+void Wkv::add_up(const float* sums, float* to) const {
+  if (to == nullptr) return;
+  std::fill(to, to + width_, 0.0f);
+  for (size_t i = 0; i < segments_.count(); ++i)
+    for (size_t c = 0; c < width_; ++c) to[c] += sums[i * width_ + c];
+}
+
+void Wkv::backward_task(const Backward& call, float* all_du, float* all_dw, const Task& task) const {
   const size_t step = (operands_ + 1) * padded_, back = operands_ * padded_;
   const Strip strip = this->strip(task);
   float *ds = task.scratch, *x = ds + state_, *dx = x + kWkvChunk * step, *u = dx + kWkvChunk * back;
@@ -167,12 +180,13 @@ void Wkv::backward_task(const Backward& call, const Task& task) const {
     const int64_t row = begin + chunk * kWkvChunk;
     const int count = static_cast<int>(std::min<int64_t>(kWkvChunk, end - row));
     for (size_t i = 0; i <= operands_; ++i) strip.take(call.x[i], row, count, x + i * padded_, step);
-    const WkvRows rows{count, padded_, x, u, w, chunk == 0, row + count == end};
-    rows_backward(rows, call.kept + kept_place(task, chunk), ds, {dx, du, dw}, scratch);
+    float* kept = const_cast<float*>(call.kept) + kept_place(task, chunk);  // only read
+    rows_backward({count, padded_, x, u, w, chunk == 0, row + count == end, kept + state_}, kept, ds, {dx, du, dw},
+                  scratch);
     for (size_t i = 0; i < operands_; ++i) strip.give(call.dx[i], row, count, dx + i * padded_, back);
   }
-  strip.give(call.du, task.segment, 1, du, 0);
-  strip.give(call.dw, task.segment, 1, dw, 0);
+  strip.give(all_du, task.segment, 1, du, 0);
+  strip.give(all_dw, task.segment, 1, dw, 0);
   if (call.dstate) give_state(task, ds, call.dstate);
 }
 

@@ -34,8 +34,8 @@ class Segments {
 //   7    r w k v a b              states (segments, heads, key lane, value lane)
 //   6    r w k v, with u          the same; RWKV-5 too
 //   4    k v, with u and w        states (segments, 3, width)
-// Every segment's head, or 64 channels of it, is a task of its own, and what rows share is summed for each segment
-// alone: threads change no bit.
+// Every segment's head, or 64 channels of it, is a task of its own, and du and dw are summed within segments, then over
+// them in order: threads change no bit.
 class Wkv {
  public:
   // version: 4, 6 or 7.  width: a whole number of `lanes`, a head's; RWKV-4 has no heads.
@@ -45,7 +45,7 @@ class Wkv {
   size_t width() const { return width_; }
   const Segments& segments() const { return segments_; }
   size_t states() const;  // numbers of all segments' states
-  size_t kept() const;    // numbers that keep the states before every chunk, for the way back
+  size_t kept() const;    // numbers that keep the states before every chunk and what was read, for the way back
 
   struct Shared {  // of all rows, (width); nullptr where the version has none
     const float *u, *w;
@@ -66,7 +66,7 @@ class Wkv {
     const float* kept;
     const float* dfinal;  // or nullptr: zero
     std::vector<float*> dx;
-    float *du, *dw;  // (segments, width); or nullptr
+    float *du, *dw;  // (width); where the version has u and w
     float* dstate;   // or nullptr
   };
   void backward(const Backward& call, Threads& threads) const;
@@ -82,7 +82,8 @@ class Wkv {
   size_t kept_place(const Task& task, int64_t chunk) const;
   void run(Threads& threads, size_t scratch, const Work& each) const;
   void forward_task(const Forward& call, const Task& task) const;
-  void backward_task(const Backward& call, const Task& task) const;
+  void backward_task(const Backward& call, float* du, float* dw, const Task& task) const;
+  void add_up(const float* sums, float* to) const;
 
   const WkvKernels& kernels_;
   const Segments segments_;
@@ -90,7 +91,7 @@ class Wkv {
   const size_t width_;
   const int lanes_, padded_;  // of a task: in the operands, in the kernels
   const size_t tasks_;        // of a segment
-  const size_t operands_, state_;
+  const size_t operands_, state_, kept_;  // kept_: of a task's chunk
 };
 
 }  // namespace rookery

@@ -44,6 +44,8 @@ GUESTS = {
     "rwkv": "running",
     "matplotlib": "running",
     "safetensors": "running",
+    "pyarrow": "running",
+    "datasets": "running",
     "llama_cpp": "loading",  # in bench.peer_llama alone, which only the peer's own process loads
 }
 TORCH = ("train.", "ops.torch", "ops.wkv", "ops.fused")  # loaded by who trains: they may import torch as they load

@@ -94,14 +94,13 @@ class Recurrence {
   void backward(const std::vector<In>& x, std::optional<In> u, std::optional<In> w, In kept, std::optional<In> dfinal,
                 const std::vector<Out>& dx, std::optional<Out> du, std::optional<Out> dw,
                 std::optional<Out> dstate) const {
-    const size_t sums = wkv_.segments().count() * wkv_.width();
     const Wkv::Backward call{checked<const float>(x, wkv_.operands() + 1, numbers()),
                              shared(u, w),
                              checked<const float>(kept, wkv_.kept()),
                              checked<const float>(dfinal, wkv_.states()),
                              checked<float>(dx, wkv_.operands(), numbers()),
-                             checked<float>(du, sums),
-                             checked<float>(dw, sums),
+                             checked<float>(du, wkv_.width()),
+                             checked<float>(dw, wkv_.width()),
                              checked<float>(dstate, wkv_.states())};
     with_threads(threads_, [&](Threads& threads) { wkv_.backward(call, threads); });
   }

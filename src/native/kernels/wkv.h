@@ -13,14 +13,15 @@ constexpr int kWkvBlock = 8;        // no kernel takes more value lanes at once
 //   RWKV-7       r w k v a b dy
 //   RWKV-5, 6    r w k v dy
 //   RWKV-4       k v dy, of 64 channels
-// lanes: 16, 32, 64 or another multiple of 16.  States are (value lane, key lane); RWKV-4's (3, 64): numerator,
-// denominator, exponent.
+// lanes: 16, 32, 64 or another multiple of 16.  States are (value lane, key lane); RWKV-4's (4, 64): numerator,
+// denominator, exponent, and what rounding took from the exponent, zero where a segment begins and ends.
 struct WkvRows {
   int count, lanes;
   const float* x;
   const float* u;    // RWKV-4, 5, 6: the bonus
   const float* w;    // RWKV-4: the logarithm of the decay
   bool first, last;  // whether a segment begins here, and ends
+  float* reads;      // RWKV-7: S a of every row, for the way back: 64 x lanes in the kernel's order; or nullptr
 };
 
 // Where the gradients of rows go: those of the operands but dy, in their order; du and dw are added to.

@@ -22,7 +22,8 @@
 // Value lanes do not look at one another forward, and backward they meet only in sums: a block of them, Q rows of S,
 // stays in registers over all rows of a chunk.  S_{t-1} is computed forward again from the chunk's first state, never
 // as (S_t - ...) diag(1 / w): dividing by the decay 64 times would lose 64 log2(1 / w) bits, all 24 of them at w = 0.77.
-// A row costs 9 N^2 operations forward and 26 N^2 backward; the kept states are N^2 / 64 numbers for each row.
+// A row costs 9 N^2 operations forward and 24 N^2 backward; kept are N^2 / 64 numbers of states for each row, and the N
+// that RWKV-7 read from them.
 
 #include "vectors.inl"
 
@@ -81,7 +82,8 @@ void forward7_of(const WkvRows& rows, float* state, float* y) {
     block.take(state, nv);
     for (int t = 0; t < rows.count; ++t) {
       const Row7 x(rows.x + size_t(t) * Row7::kInputs * n, n);
-      alignas(64) float read[Q];
+      alignas(64) float local[Q];
+      float* read = rows.reads ? rows.reads + size_t(i) * kWkvChunk + t * Q : local;
       block.dot(x.a, read, nv);
       vf sum[Q] = {};
       for (int j = 0; j < nv; ++j) {
@@ -98,16 +100,15 @@ void forward7_of(const WkvRows& rows, float* state, float* y) {
   }
 }
 
-// The states of a block after every row, behind the one before; and what was read from them.
+// The states of a block after every row, behind the one before.
 template <int NV, int Q>
-inline void states7(const WkvRows& rows, const float* state, int i, float* states, float* reads) {
+inline void states7(const WkvRows& rows, const float* state, int i, float* states, const float* reads) {
   const int nv = NV ? NV : rows.lanes / W, n = nv * W;
   Block<NV, Q> block;
   block.take(state, nv);
   block.give(states, nv);
   for (int t = 0; t < rows.count; ++t, reads += Q) {
     const Row7 x(rows.x + size_t(t) * Row7::kInputs * n, n);
-    block.dot(x.a, reads, nv);
     states += Q * n;
     for (int j = 0; j < nv; ++j) {
       const vf w = load(x.w + j * W), k = load(x.k + j * W), b = load(x.b + j * W);
@@ -161,15 +162,15 @@ inline void back7(Block<NV, Q>& g, const Row7& x, const float* states, const flo
 template <int NV, int Q>
 void backward7_of(const WkvRows& rows, const float* state, float* ds, const WkvGradients& to, float* scratch) {
   const int nv = NV ? NV : rows.lanes / W, n = nv * W;
-  float *states = scratch, *reads = scratch + size_t(kWkvChunk + 1) * Q * n;
   __builtin_memset(to.dx, 0, sizeof(float) * rows.count * 6 * n);
   for (int i = 0; i < n; i += Q) {
-    states7<NV, Q>(rows, state + size_t(i) * n, i, states, reads);
+    const float* reads = rows.reads + size_t(i) * kWkvChunk;
+    states7<NV, Q>(rows, state + size_t(i) * n, i, scratch, reads);
     Block<NV, Q> g;
     g.take(ds + size_t(i) * n, nv);
     for (int t = rows.count - 1; t >= 0; --t) {
       const Row7 x(rows.x + size_t(t) * Row7::kInputs * n, n);
-      back7<NV, Q>(g, x, states + size_t(t) * Q * n, reads + t * Q, i, to.dx + size_t(t) * 6 * n, nv);
+      back7<NV, Q>(g, x, scratch + size_t(t) * Q * n, reads + t * Q, i, to.dx + size_t(t) * 6 * n, nv);
     }
     g.give(ds + size_t(i) * n, nv);
   }

@@ -5,7 +5,8 @@
 //   y = (O a + N v) / (O b + N)            O = e^{p-q}, N = e^{u+k-q}, q = max(p, u + k)
 //   a' = E a + F v, b' = E b + F, p' = q   E = e^{p+w-q}, F = e^{k-q}, q = max(p + w, k)
 //
-// Of the sums in exponents the rounding error is kept too: a state that decays slowly adds w thousands of times.
+// Of the sums in exponents the rounding error is kept too: a state that decays slowly adds w thousands of times.  The
+// exponent is the sum of two numbers within a segment; at its end the smaller one, x, goes into a e^x and b e^x.
 //
 // Backward, exact for every function of the outputs and the final state, p among it.  Two differences of almost equal
 // numbers are never formed:
@@ -30,36 +31,46 @@ namespace {
 // x + y and what rounding lost.
 struct Sum {
   vf high, low;
+  inline explicit Sum(vf x) : high(x), low(vf{}) {}
   inline Sum(vf x, vf y) {
     high = x + y;
     const vf moved = high - x;
     low = (x - (high - moved)) + (y - moved);
   }
+  inline Sum plus(vf x) const {
+    const Sum sum(high, x);
+    return Sum(sum.high, sum.low + low);
+  }
 };
 
 // The weights of what was and what is new, and their shared exponent: the larger of both.
 struct Mix {
-  vf was, now, q;
-  inline Mix(vf x, vf x_low, vf y, vf y_low) {
-    q = x > y ? x : y;
-    was = exp_((x - q) + x_low), now = exp_((y - q) + y_low);
+  vf was, now;
+  Sum q;
+  inline Mix(const Sum& x, const Sum& y) : was(less(x, y)), now(less(y, x)), q(x) {
+    q.high = x.high > y.high ? x.high : y.high, q.low = x.high > y.high ? x.low : y.low;
+  }
+  // e^{x - y}, or 1 where x is the larger.
+  static inline vf less(const Sum& x, const Sum& y) {
+    const Sum apart(x.high, -y.high);
+    const vf power = exp_(apart.high);
+    return x.high > y.high ? splat(1.0f) : power + power * (apart.low + (x.low - y.low));
   }
 };
 
+inline Mix output4(const Sum& p, vf u, vf k) { return Mix(p, Sum(u, k)); }
+
 struct State4 {  // of a vector of channels
-  vf a, b, p;
+  vf a, b;
+  Sum p;
 
-  inline explicit State4(const float* s) : a(load(s)), b(load(s + kWkvChannels)), p(load(s + 2 * kWkvChannels)) {}
-  inline State4(vf a, vf b, vf p) : a(a), b(b), p(p) {}
-  inline void give(float* s) const { store(s, a), store(s + kWkvChannels, b), store(s + 2 * kWkvChannels, p); }
+  inline explicit State4(const float* s)
+      : a(load(s)), b(load(s + kWkvChannels)), p(load(s + 2 * kWkvChannels), load(s + 3 * kWkvChannels)) {}
+  inline void give(float* s) const {
+    store(s, a), store(s + kWkvChannels, b);
+    store(s + 2 * kWkvChannels, p.high), store(s + 3 * kWkvChannels, p.low);
+  }
 };
-
-inline Mix output4(vf p, vf u, vf k) {
-  const Sum fresh(u, k);
-  return Mix(p, vf{}, fresh.high, fresh.low);
-}
-
-inline Mix update4(const Sum& decayed, vf k) { return Mix(decayed.high, decayed.low, k, vf{}); }
 
 void forward4(const WkvRows& rows, float* state, float* y) {
   constexpr int n = kWkvChannels;
@@ -69,10 +80,11 @@ void forward4(const WkvRows& rows, float* state, float* y) {
     for (int t = 0; t < rows.count; ++t) {
       const float* x = rows.x + size_t(t) * 3 * n + c;
       const vf k = load(x), v = load(x + n);
-      const Mix out = output4(s.p, u, k), next = update4(Sum(s.p, w), k);
+      const Mix out = output4(s.p, u, k), next(s.p.plus(w), Sum(k));
       store(y + size_t(t) * n + c, (out.was * s.a + out.now * v) / (out.was * s.b + out.now));
-      s = State4(next.was * s.a + next.now * v, next.was * s.b + next.now, next.q);
+      s.a = next.was * s.a + next.now * v, s.b = next.was * s.b + next.now, s.p = next.q;
     }
+    if (rows.last) s.a += s.a * s.p.low, s.b += s.b * s.p.low, s.p.low = vf{};
     s.give(state + c);
   }
 }
@@ -88,11 +100,12 @@ struct Past4 {
 
 // The state of the way there, with the average in the place of the numerator.
 struct Mean4 {
-  vf m, b, p;
+  vf m, b;
+  Sum p;
 
   inline Past4 step(vf w, vf u, vf k, vf v) {
-    const Sum decayed(p, w);
-    const Mix out = output4(p, u, k), next = update4(decayed, k);
+    const Sum decayed = p.plus(w);
+    const Mix out = output4(p, u, k), next(decayed, Sum(k));
     const vf below = 1.0f / (out.was * b + out.now), grown = next.was * b + next.now, apart = v - m;
     const vf kept = decayed.high > k ? splat(1.0f) : decayed.high < k ? splat(0.0f) : splat(0.5f);
     const Past4 past{b, apart, out.was * below, out.now * below, next.was, next.now, apart * (next.was * b / grown),
@@ -104,7 +117,8 @@ struct Mean4 {
 
 // Gradients of the state, da, h and e, and of what all rows share.
 struct Back4 {
-  vf a, h, rest, w, u;
+  vf a, h, rest;
+  Sum w, u;
 
   inline void step(const Past4& past, const float* x, float* dx) {
     constexpr int n = kWkvChannels;
@@ -114,8 +128,8 @@ struct Back4 {
     store(dx, past.fresh * (h + past.left * a) + (rest - mine) + bonus);
     store(dx + n, past.fresh * a + dy * past.now);
     h = past.decay * (h - past.moved * a);
-    w += past.b * h + mine;
-    u += bonus;
+    w = w.plus(past.b * h + mine);
+    u = u.plus(bonus);
     a = past.decay * a + dy * past.was;
     h -= dy * past.was * (past.apart * past.now);
     rest = mine;
@@ -126,7 +140,7 @@ void backward4(const WkvRows& rows, const float* state, float* ds, const WkvGrad
   constexpr int n = kWkvChannels, kPast = sizeof(Past4) / sizeof(float);
   for (int c = 0; c < n; c += W) {
     const vf w = load(rows.w + c), u = load(rows.u + c);
-    const State4 before(state + c), given(ds + c);
+    const State4 before(state + c);
     // An empty state has no average.
     const vf mean = before.b == 0.0f ? vf{} : before.a / before.b;
     Mean4 s{mean, before.b, before.p};
@@ -135,16 +149,19 @@ void backward4(const WkvRows& rows, const float* state, float* ds, const WkvGrad
       const Past4 past = s.step(w, u, load(x), load(x + n));
       __builtin_memcpy(scratch + t * kPast, &past, sizeof past);
     }
-    Back4 back{given.a, given.b, given.p, load(to.dw + c), load(to.du + c)};
-    if (rows.last) back.h += s.m * back.a, back.rest -= s.b * back.h;
+    Back4 back{load(ds + c), load(ds + n + c), load(ds + 2 * n + c), Sum(load(to.dw + c)), Sum(load(to.du + c))};
+    if (rows.last) {
+      back.a += back.a * s.p.low, back.h += back.h * s.p.low;
+      back.h += s.m * back.a, back.rest -= s.b * back.h;
+    }
     for (int t = rows.count - 1; t >= 0; --t) {
       Past4 past;
       __builtin_memcpy(&past, scratch + t * kPast, sizeof past);
       back.step(past, rows.x + size_t(t) * 3 * n + c, to.dx + size_t(t) * 2 * n + c);
     }
-    store(to.dw + c, back.w), store(to.du + c, back.u);
+    store(to.dw + c, back.w.high), store(to.du + c, back.u.high);
     if (rows.first) back.rest += before.b * back.h, back.h -= mean * back.a;
-    State4(back.a, back.h, back.rest).give(ds + c);
+    store(ds + c, back.a), store(ds + n + c, back.h), store(ds + 2 * n + c, back.rest);
   }
 }
 

@@ -63,7 +63,7 @@ def command(
         return
     click.echo(
         f"{printable(str(output))}: {about['size']} ids, made from {human_bytes(made.bytes)} of text with {made.words} "
-        f"distinct words; {made.bytes_per_token:.2f} bytes per token"
+        f"distinct words; {made.bytes_per_token:.2f} bytes per token, {made.of_world:.2f} with the World's 65536"
     )
 
 
@@ -74,6 +74,7 @@ def _about(output: Path, made: Trained) -> dict[str, Any]:
         "bytes": made.bytes,
         "words": made.words,
         "bytes_per_token": made.bytes_per_token,
+        "world_bytes_per_token": made.of_world,
     }
 
 

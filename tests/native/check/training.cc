@@ -105,17 +105,14 @@ double ours(const WkvKernels& kernels, Sample& s, Threads& threads, std::vector<
   const int n = s.operands();
   Floats y(kRows * s.width()), final_state(s.state().size()), kept(wkv.kept()), dy = floats(s.dy);
   const Floats dfinal = floats(s.dfinal);
-  Floats du(kSegments * s.width()), dw(du.size());
   const Wkv::Shared shared{s.version == 7 ? nullptr : parts[n].data(), s.version == 4 ? parts[n + 1].data() : nullptr};
   std::vector<const float*> x;
   std::vector<float*> dx;
   for (int i = 0; i < n; ++i) x.push_back(parts[i].data()), dx.push_back(gradients[i].data());
   wkv.forward({x, shared, parts[n + 2].data(), y.data(), final_state.data(), kept.data()}, threads);
   x.push_back(dy.data());
-  wkv.backward({x, shared, kept.data(), dfinal.data(), dx, du.data(), dw.data(), gradients[n + 2].data()}, threads);
-  for (size_t i = 0; i < du.size(); ++i) {
-    gradients[n][i % s.width()] += du[i], gradients[n + 1][i % s.width()] += dw[i];
-  }
+  float *du = shared.u ? gradients[n].data() : nullptr, *dw = shared.w ? gradients[n + 1].data() : nullptr;
+  wkv.backward({x, shared, kept.data(), dfinal.data(), dx, du, dw, gradients[n + 2].data()}, threads);
   double sum = 0;
   for (size_t i = 0; i < y.size(); ++i) sum += double(y[i]) * dy[i];
   for (size_t i = 0; i < final_state.size(); ++i) sum += double(final_state[i]) * dfinal[i];

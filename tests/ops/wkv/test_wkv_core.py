@@ -36,8 +36,8 @@ class Fenced:
 @pytest.mark.parametrize(("heads", "lanes"), [(3, 5), (1, 16), (2, 48), (1, 130)])
 @pytest.mark.parametrize("version", [4, 6, 7])
 def test_nothing_is_written_beyond_its_place(version, heads, lanes, table):
-    rng, fenced, offsets = np.random.default_rng(0), Fenced(), np.array([0, 3, 70])
-    rows, segments, width = 70, 2, heads * lanes
+    rng, fenced, offsets = np.random.default_rng(0), Fenced(), np.array([0, 64, 192])
+    rows, segments, width = 192, 2, heads * lanes
     core = _native.Wkv(table, 2, offsets, rows, version, heads, lanes)
     states = (segments, 3, width) if version == 4 else (segments, heads, lanes, lanes)
 
@@ -48,7 +48,7 @@ def test_nothing_is_written_beyond_its_place(version, heads, lanes, table):
     u, w = given(width) if version != 7 else None, given(width) if version == 4 else None
     kept = fenced(core.kept)
     core.forward(operands, u, w, given(*states), fenced(rows, width), fenced(*states), kept)
-    du, dw = (None if x is None else fenced(segments, width) for x in (u, w))
+    du, dw = (None if x is None else fenced(width) for x in (u, w))
     dx = [fenced(rows, width) for _ in operands]
     core.backward([*operands, given(rows, width)], u, w, kept, given(*states), dx, du, dw, fenced(*states))
     fenced.check()

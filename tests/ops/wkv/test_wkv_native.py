@@ -19,6 +19,9 @@ from rookery.errors import SettingsError  # noqa: E402
 from rookery.ops.wkv import native, reference, wkv7  # noqa: E402
 
 LIMIT = 1e-6
+# Where RWKV-4's key never changes, e^w is rounded the same way in every row, and a sum over n rows is off by n halves
+# of a unit in the last place.
+SAME_ROUNDING = 5e-6
 LENGTHS = [(1,), (2,), (31,), (64,), (65,), (200,), (33, 1, 64, 7, 129)]
 KINDS = ["repeated key", "least decay", "no decay", "zero key"]
 VERSIONS = sorted(NAMES)
@@ -40,7 +43,8 @@ def threads() -> Iterator[None]:
 
 def check(case: Case, final: bool = True) -> None:
     found = errors(results(native, case, torch.float32, final), truth(case, final))
-    assert max(found.values()) < LIMIT, found
+    same = case.version == 4 and case.kind in ("repeated key", "zero key")
+    assert max(found.values()) < (SAME_ROUNDING if same else LIMIT), found
 
 
 @pytest.mark.parametrize("lanes", [16, 32, 64, 128, 5])
@@ -194,10 +198,12 @@ def test_only_the_final_states_matter():
 
 
 def test_there_is_no_second_derivative():
+    """Said, not silently left out."""
     inputs = draw(Case(7, 1, 16, (3,)))
     operands = [x.float().requires_grad_() for x in inputs.operands.values()]
+    dy = inputs.dy.float().requires_grad_()
     y = native.wkv7(*operands, inputs.offsets)[0]
-    (dk,) = torch.autograd.grad(y.sum(), operands[2:3], create_graph=True)
+    (dk,) = torch.autograd.grad(y, operands[2:3], dy, create_graph=True)
     with pytest.raises(RuntimeError, match="once_differentiable"):
         dk.sum().backward()
 

@@ -1,11 +1,11 @@
 """
 The recurrences in the C++ core: float32 on processors, forward and backward.
 
-A state is kept every 64 rows: N^2 / 64 numbers for each row of a head of N lanes, 256 bytes at 64, where autograd over
-the rows would keep 64 times as much.  The way back computes the states between anew, and never divides by the decay.
-Gradients are exact: through initial and final states too, so that calls which hand their states on have the gradients
-of one.  Formulas: src/native/kernels/wkv.inl and wkv4.inl.  Threads are torch's (`torch.get_num_threads`); they change
-no bit, since every segment's head is computed by one of them.  du, dw: summed within segments, then over them in order.
+A state is kept every 64 rows, N^2 / 64 numbers for each row of a head of N lanes, and for RWKV-7 the N numbers read
+from it: 512 bytes at 64, where autograd over the rows would keep a whole state for each.  The way back computes the
+states between anew, and never divides by the decay.  Gradients are exact: through initial and final states too, so
+that calls which hand their states on have the gradients of one.  Formulas: src/native/kernels/wkv.inl and wkv4.inl.
+Threads are torch's (`torch.get_num_threads`); they change no bit.
 """
 
 from __future__ import annotations
@@ -76,11 +76,10 @@ class _Wkv(torch.autograd.Function):  # type: ignore[misc, unused-ignore]  # wit
         dy = torch.zeros_like(xs[0]) if dy is None else _ready(dy)
         dfinal = None if dfinal is None else _ready(dfinal)
         dx = [torch.empty_like(x) for x in xs]
-        sums = [None if x is None else torch.empty(len(offsets) - 1, *x.shape) for x in (u, w)]
+        du, dw = (None if x is None else torch.empty_like(x) for x in (u, w))
         dstate = torch.empty(ctx.states) if ctx.needs_input_grad[4] else None
         core = _core(ctx.version, offsets, ctx.states, dy.shape)
-        core.backward([*xs, dy], u, w, kept, dfinal, dx, *sums, dstate)
-        du, dw = (None if x is None else x.sum(0) for x in sums)
+        core.backward([*xs, dy], u, w, kept, dfinal, dx, du, dw, dstate)
         return None, None, dw, du, dstate, *dx
 
 

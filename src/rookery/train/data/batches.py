@@ -21,7 +21,9 @@ from rookery.errors import SettingsError
 from rookery.train.data.parts import Part
 from rookery.train.data.stream import SHUFFLES, Segments, Stream, gathered
 
-__all__ = ["Batch", "Batches", "Passage", "Weighted", "micro", "rows_of"]
+__all__ = ["Batch", "Batches", "Weighted", "check_layout", "micro", "rows_of"]
+
+ORDER = 1  # raise it when anything changes which tokens a step has: runs begun before must not resume
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -74,12 +76,12 @@ class Batches:
         shuffle: str = "pieces",
         equal: int = 1,
     ) -> None:
-        _check_layout(tokens_per_batch, context, shuffle, equal)
+        check_layout(tokens_per_batch, context, shuffle, equal)
         self.tokens_per_batch, self.context, self.equal = tokens_per_batch, context, equal
         self._shares = _Shares([source.weight for source in sources], tokens_per_batch)
         self._streams = [Stream(s.part, context, shuffle, seed, i) for i, s in enumerate(sources)]
         _check_vocabularies(sources)
-        layout = [tokens_per_batch, context, seed, shuffle, equal, [float(s.weight) for s in sources]]
+        layout = [ORDER, tokens_per_batch, context, seed, shuffle, equal, [float(s.weight) for s in sources]]
         data = [source.part.fingerprint for source in sources]
         self.fingerprint = hashlib.blake2b(json.dumps([layout, data]).encode(), digest_size=16).hexdigest()
         self.sizes = [stream.size for stream in self._streams]
@@ -104,28 +106,6 @@ class Batches:
             for stream, start, stop in zip(self._streams, before, after, strict=True)
             for segments in stream.segments(start, stop)
         ]
-
-
-class Passage:
-    """Once through a part, in order: for validation.
-
-    limit: tokens at most; the part's first.
-    """
-
-    def __init__(self, part: Part, *, tokens_per_batch: int, context: int, limit: int | None = None) -> None:
-        _check_layout(tokens_per_batch, context, "none", 1)
-        self._stream = Stream(part, context, "none")
-        self.size = min(self._stream.size, self._stream.size if limit is None else max(1, limit))
-        self.tokens_per_batch = max(tokens_per_batch, context) // context * context
-
-    def __len__(self) -> int:
-        return -(-self.size // self.tokens_per_batch)
-
-    def __getitem__(self, index: int) -> Batch:
-        if not 0 <= index < len(self):
-            raise IndexError(index)
-        start = index * self.tokens_per_batch
-        return rows_of(self._stream.segments(start, min(start + self.tokens_per_batch, self.size)))
 
 
 def micro(batch: Batch, i: int, n: int) -> Batch:
@@ -176,10 +156,9 @@ def _dealt(segments: list[Segments], rank: int, world: int) -> list[Segments]:
     dealt, at = [], 0
     for found in segments:
         here = slice(max(0, borders[rank] - at), max(0, borders[rank + 1] - at))
-        part = Segments(found.part, found.starts[here], found.stops[here], found.ends[here])
-        at += len(found.starts)
-        if len(part.starts):
+        if len(part := found[here]):
             dealt.append(part)
+        at += len(found)
     return dealt
 
 
@@ -239,7 +218,8 @@ class _Shares:
         return taken
 
 
-def _check_layout(tokens: int, context: int, shuffle: str, equal: int) -> None:
+def check_layout(tokens: int, context: int, shuffle: str, equal: int) -> None:
+    """SettingsError for what cannot be."""
     if context < 1:
         raise SettingsError(f"context is {context}, expected 1 token or more")
     if tokens < 1:

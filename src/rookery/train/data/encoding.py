@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from rookery.train.data.sources.base import Span
 
 __all__ = ["Encoded", "encoded"]
 
-CHUNK = 4 << 20  # bytes of a long text encoded at a time
+CHUNK = 4 << 20  # bytes of a long text encoded at a time; more than twice the longest token
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,12 +31,26 @@ class Encoded:
     bytes: int
 
 
-def encoded(document: Document, tokenizer: Tokenizer, leading: int | None) -> Encoded:
-    """The tokens of a document.  TokenError where the vocabulary cannot represent it, or ids are not in it."""
-    size = sum(len(piece.text) for piece in document.pieces if not isinstance(piece.text, np.ndarray))
+def encoded(document: Document, tokenizer: Tokenizer, leading: int | None, ending: int | None) -> Encoded:
+    """The tokens of a document.  TokenError where the vocabulary cannot represent it, or ids are not in it.
+
+    leading: put in front of all that are not empty.  Ids that come with it already, or with the ending token behind
+             them, have it once.
+    """
+    document = _stripped(document, leading, ending)
+    size = sum(_bytes(piece.text, tokenizer) for piece in document.pieces)
     if size <= CHUNK:  # now, in the caller's thread
         return Encoded(iter(list(_parts(document, tokenizer, leading))), size)
     return Encoded(_parts(document, tokenizer, leading), size)
+
+
+def _bytes(text: Span | np.ndarray, tokenizer: Tokenizer) -> int:
+    if not isinstance(text, np.ndarray):
+        return len(text)
+    known = (text[at : at + CHUNK].astype(np.int64).clip(0) for at in range(0, len(text), CHUNK))
+    return sum(
+        len(tokenizer.decode_bytes(ids)) for ids in known
+    )  # whether they are good is checked as they are written
 
 
 def _parts(document: Document, tokenizer: Tokenizer, leading: int | None) -> Iterator[tuple[np.ndarray, bool]]:
@@ -48,6 +62,18 @@ def _parts(document: Document, tokenizer: Tokenizer, leading: int | None) -> Ite
                 yield ids, piece.target
     except TokenError as error:
         raise TokenError(f"{document.where}: {error}") from None
+
+
+def _stripped(document: Document, leading: int | None, ending: int | None) -> Document:
+    """Ids without the tokens around them that are put there anyway."""
+    if not any(isinstance(piece.text, np.ndarray) for piece in document.pieces):
+        return document
+    pieces = [piece for piece in document.pieces if len(piece.text)]
+    if pieces and isinstance(ids := pieces[0].text, np.ndarray) and ids[0] == leading:
+        pieces[0] = pieces[0]._replace(text=ids[1:])
+    if pieces and isinstance(ids := pieces[-1].text, np.ndarray) and len(ids) and ids[-1] == ending:
+        pieces[-1] = pieces[-1]._replace(text=ids[:-1])
+    return replace(document, pieces=pieces)
 
 
 def _checked(ids: np.ndarray, tokenizer: Tokenizer) -> np.ndarray:

@@ -12,6 +12,7 @@ import json
 import os
 import shutil
 import tempfile
+import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -32,6 +33,7 @@ __all__ = ["Settings", "processors", "tokenised"]
 
 GROUP = 1 << 20  # bytes of text a thread takes at a time
 AHEAD = 4  # groups waiting for each thread
+ABANDONED_S = 24 * 3600
 Progress = Callable[[int, int], None]
 
 
@@ -113,6 +115,7 @@ def _make(place: Path, made: dict[str, Any], work: _Work) -> None:
     """Write beside `place`, then rename: whoever looks sees all of it or nothing."""
     with said_of(place):
         place.parent.mkdir(parents=True, exist_ok=True)
+        _sweep(place)
         beside = Path(tempfile.mkdtemp(prefix=f".{place.name}.", dir=place.parent))
     try:
         with said_of(place), TokenWriter(beside, work.tokenizer.vocab_size) as writer:
@@ -123,17 +126,25 @@ def _make(place: Path, made: dict[str, Any], work: _Work) -> None:
         shutil.rmtree(beside, ignore_errors=True)
 
 
+def _sweep(place: Path) -> None:
+    """Remove what a process left that was killed while it wrote, long enough ago that no other is writing it now."""
+    for left in place.parent.glob(f".{place.name}.*"):
+        with suppress(OSError):
+            if time.time() - max(path.stat().st_mtime for path in (left, *left.iterdir())) > ABANDONED_S:
+                shutil.rmtree(left, ignore_errors=True)
+
+
 def _finish(beside: Path, place: Path, meta: dict[str, Any]) -> None:
     meta["sample"] = sampled(beside, meta["masked"])
     with open(beside / META, "w", encoding="utf-8") as file:
         json.dump(meta, file, indent=1)
         file.flush()
         os.fsync(file.fileno())
-    shutil.rmtree(place, ignore_errors=True)  # it was torn, or we would not be here
     try:
+        Tokens.open(place)  # another process has made the same meanwhile
+    except FormatError:
+        shutil.rmtree(place, ignore_errors=True)  # it is torn, or absent
         os.rename(beside, place)
-    except OSError:
-        Tokens.open(place)  # another process has made the same; else this says what is wrong
 
 
 def _write(writer: TokenWriter, work: _Work) -> None:
@@ -176,7 +187,8 @@ def _done(waiting: deque[tuple[int, Future[list[Encoded]]]]) -> Iterator[tuple[i
 
 
 def _encode(group: list[Document], work: _Work) -> list[Encoded]:
-    return [encoded(document, work.tokenizer, work.settings.leading) for document in group]
+    settings = work.settings
+    return [encoded(document, work.tokenizer, settings.leading, settings.ending) for document in group]
 
 
 def _groups(sources: Sequence[Source]) -> Iterator[tuple[int, list[Document]]]:

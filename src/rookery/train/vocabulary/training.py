@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from rookery.errors import SettingsError
-from rookery.tokenizer import WorldTokenizer
+from rookery.tokenizer import WorldTokenizer, world
 from rookery.train.data.sources import Source
 from rookery.train.vocabulary.candidates import candidates
 from rookery.train.vocabulary.search import BYTES, choose
@@ -28,13 +28,14 @@ class Trained:
 
     vocabulary: token bytes by id, from 1.
     bytes:      of text read.  words: distinct ones in it.
-    bytes_per_token: measured with the tokenizer itself, on the first 16 MiB of the text.
+    bytes_per_token, of_world: measured with the tokenizer itself, and with the World's, on the first 16 MiB read.
     """
 
     vocabulary: dict[int, bytes]
     bytes: int
     words: int
     bytes_per_token: float
+    of_world: float
 
 
 def train_vocabulary(
@@ -60,8 +61,9 @@ def train_vocabulary(
     chosen = choose(words, pool, wanted, lambda done, total: report("Choosing", done, total))
     tokens = [*BYTES, *sorted(chosen.tokens, key=lambda token: (len(token), token))]
     vocabulary = dict(enumerate(tokens, 1))
-    measured = WorldTokenizer(vocabulary, "trained").encode_array(bytes(reading.first))
-    return Trained(vocabulary, reading.bytes, len(words), len(reading.first) / len(measured))
+    first = bytes(reading.first)
+    here, there = (len(first) / len(t.encode_array(first)) for t in (WorldTokenizer(vocabulary, "trained"), world()))
+    return Trained(vocabulary, reading.bytes, len(words), here, there)
 
 
 class _Reading:
@@ -70,15 +72,15 @@ class _Reading:
     def __init__(self, sources: Sequence[Source], sample: int | None, report: Progress) -> None:
         self._sources, self._report = sources, report
         self._total = sum(source.size for source in sources)
-        self._share = 1.0 if sample is None else min(1.0, sample / max(1, self._total))
+        self._sample = sample
         self.bytes = 0
         self.first = bytearray()
 
     def texts(self) -> Iterator[bytes]:
-        for number, (text, at) in enumerate(stretches(self._sources)):
+        for text, at in stretches(self._sources):
             self._report("Reading", min(at, self._total), self._total)
-            if int((number + 1) * self._share) == int(number * self._share):
-                continue
+            if self._sample is not None and self.bytes * self._total >= self._sample * at:
+                continue  # the sample keeps pace with the reading
             self.bytes += len(text) - text.count(b"\0")
             if len(self.first) < _MEASURED:
                 self.first += text.replace(b"\0", b"")

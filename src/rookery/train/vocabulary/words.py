@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import numpy as np
 
 from rookery.train.data.sources import Source
+from rookery.train.data.sources.base import Span
 
 __all__ = ["Words", "counted", "stretches"]
 
@@ -71,34 +72,46 @@ def counted(texts: Iterable[bytes]) -> Words:
 
 
 def stretches(sources: Sequence[Source]) -> Iterator[tuple[bytes, int]]:
-    """The text of sources about a megabyte at a time, cut between documents or lines, with the bytes read so far."""
-    before, held, size = 0, [], 0
-    for source in sources:
-        at = before
-        for document in source.documents():
-            at = before + document.read
-            for piece in document.pieces:
-                for part in _cut(piece.text):
-                    held.append(part)
-                    size += len(part)
-                    if size >= STRETCH:
-                        yield b"".join(held), at
-                        held, size = [], 0
-            held.append(b"\0")
-        before += source.size
+    """The text of sources about a megabyte at a time, cut between documents or lines, with the bytes read so far.
+
+    A zero byte follows every document.
+    """
+    held: list[bytes] = []
+    size, at = 0, 0
+    for text, at in _texts(sources):
+        held.append(text)
+        size += len(text)
+        if size >= STRETCH:
+            yield b"".join(held), at
+            held, size = [], 0
     if held:
-        yield b"".join(held), before
+        yield b"".join(held), at
 
 
-def _cut(text: object) -> Iterator[bytes]:
+def _texts(sources: Sequence[Source]) -> Iterator[tuple[bytes, int]]:
+    before = 0
+    for source in sources:
+        last = 0
+        for document in source.documents():
+            total, done = max(1, sum(len(piece.text) for piece in document.pieces)), 0
+            for piece in document.pieces:
+                for text in _cut(piece.text):
+                    done += len(text)
+                    yield text, before + last + (document.read - last) * done // total
+            last = document.read
+            yield b"\0", before + last
+        before += source.size
+
+
+def _cut(text: Span | np.ndarray) -> Iterator[bytes]:
     """A long text by lines, a stretch at a time; ids have no text."""
     if isinstance(text, np.ndarray):
         return
-    at, size = 0, len(text)  # type: ignore[arg-type]
-    while at < size:
-        part: bytes = text[at : at + STRETCH]  # type: ignore[index]
+    at = 0
+    while at < len(text):
+        part = text[at : at + STRETCH]
         end = part.rfind(b"\n") + 1
-        if at + STRETCH < size and end:
+        if at + STRETCH < len(text) and end:
             part = part[:end]
         yield part
         at += len(part)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
@@ -78,12 +78,12 @@ class Options:
         return names | {"format_version": format_named(self.format).version}
 
 
-@dataclass(frozen=True)
 class Source:
     """Documents of one file or data set.  Each kind overrides `documents`."""
 
-    path: Path
-    options: Options = field(default_factory=Options)
+    def __init__(self, path: Path, options: Options | None = None) -> None:
+        self.path = path
+        self.options = options or Options()
 
     def documents(self) -> Iterator[Document]:
         """The documents, in order.  FormatError names the file and the line or record that is wrong."""
