@@ -71,6 +71,7 @@ def ran(folder: Path, world: int, **settings: int) -> Path:
     codes = together.wait()
     for rank, code in enumerate(codes):
         assert code == 0 or "without an active exception" in together.words(rank), together.words(rank)
+        assert "Warning" not in together.words(rank), together.words(rank)
     return folder
 
 

@@ -51,13 +51,16 @@ class Block(Node):
     """One block, called as a module so that whoever shards or recomputes blocks finds them."""
 
     def forward(self, o: TorchOps, config: Config, x: torch.Tensor, v_first: Any, state: State) -> Any:
-        """config: of the model.  Returns x, v_first and the state after it: att_x, wkv, ffn_x."""
+        """config: of the model.  Returns x, v_first where it is made, else None, and the state after: att_x, wkv, ffn_x.
+
+        What only passes through is not returned: who shards blocks would take it for a view, and warn.
+        """
         s = SimpleNamespace(att_x=state[0], wkv=state[1], ffn_x=state[2])
         b = _leaves(config, dict(self.named_parameters()))
         if "ln0" in self._modules:  # the first block's, used in it: where blocks are sharded, only then is it whole
             x = o.layer_norm(x, b.ln0)
-        x, v_first = block(o, definition(config.version), b, x, s, v_first)
-        return x, v_first, (s.att_x, s.wkv, s.ffn_x)
+        x, values = block(o, definition(config.version), b, x, s, v_first)
+        return x, values if v_first is None else None, (s.att_x, s.wkv, s.ffn_x)
 
 
 class TrainedModel(Node):
@@ -116,7 +119,8 @@ class TrainedModel(Node):
         states = self._begun(len(lengths), states)
         x, v_first, after = o.embed(self.emb.weight), None, []
         for module, state in zip(self.blocks.children(), states, strict=True):
-            x, v_first, state = self._through(module, o, x, v_first, state)
+            x, values, state = self._through(module, o, x, v_first, state)
+            v_first = values if v_first is None else v_first
             after.append(state)
         return o.layer_norm(x, self.ln_out), after
 
