@@ -11,9 +11,19 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from rookery.errors import FormatError, MissingTensor, UnsupportedError
+from rookery.errors import FormatError, MissingTensor, SettingsError, UnsupportedError
 
-__all__ = ["GROUP_NORM_EPS", "PILE_ROWS", "VERSIONS", "WORLD_ROWS", "Config", "canonical_shapes", "optional", "shapes"]
+__all__ = [
+    "GROUP_NORM_EPS",
+    "PILE_ROWS",
+    "REMOVALS",
+    "VERSIONS",
+    "WORLD_ROWS",
+    "Config",
+    "canonical_shapes",
+    "optional",
+    "shapes",
+]
 
 Shapes = Mapping[str, tuple[int, ...]]
 
@@ -22,6 +32,7 @@ BIRDS = {"4": "Dove", "5": "Eagle", "6": "Finch", "7": "Goose"}
 # Rows of the embedding by which a vocabulary is recognised: the World's ids end at 65529, the Pile's at 50276.
 WORLD_ROWS, PILE_ROWS = range(65530, 65537), (50277, 50304)
 VERSIONS = ("4", "5.0", "5.1", "5.2", "6", "7")
+REMOVALS = ("1", "2", "1+w")
 
 # Marks of published variants that look like a known version but compute something else.
 _VARIANTS = {
@@ -44,6 +55,10 @@ class Config:
     ranks:     widths of the low-rank matrices by name (v6: "mix", "decay"; v7: "w", "a", "v", "g").
     group_norm_eps: of the per-head normalisation (v5 and later).
     bonus_exp: v5.0 only: the bonus is stored as `time_first` and used as its exponential.
+    removal:   v7 only: c in S <- (diag(w) - c kk rate kk^T) S + k v^T, how much of what lies under a key a write may
+               take away.  "1": all of it, as in every released model.  "2": twice that, which turns its sign; grows
+               without bound where a decay w is small and the write repeats.  "1+w", per channel: turns the sign of
+               what the decay has left; all eigenvalues lie between -1 and 1 (docs/state-tracking.md).
     """
 
     version: str
@@ -55,6 +70,12 @@ class Config:
     ranks: Mapping[str, int] = field(default_factory=dict)
     group_norm_eps: float = GROUP_NORM_EPS
     bonus_exp: bool = False
+    removal: str = "1"
+
+    def __post_init__(self) -> None:
+        if self.removal not in REMOVALS or (self.removal != "1" and self.version != "7"):
+            known = ", ".join(REMOVALS) if self.version == "7" else "1, since only RWKV-7 removes"
+            raise SettingsError(f"removal={self.removal!r}: expected {known}")
 
     @property
     def heads(self) -> int:

@@ -28,8 +28,8 @@ def fingerprint(checkpoint: Checkpoint, config: Config | None = None) -> str:
     """32 hex digits over names, shapes and a sample of every tensor's numbers, of those that every format keeps.
 
     The numbers, not the bytes: the same model as .pth, safetensors, GGUF or HF directory has one fingerprint.  A
-    quantised model is another model, and so is one that normalises its heads with an epsilon of its own.  A native
-    file says its fingerprint, so that loading it need not read here and there.
+    quantised model is another model, and so is one that normalises its heads with an epsilon of its own, or whose
+    `removal` is not 1.  A native file says its fingerprint, so that loading it need not read here and there.
 
     config: as the model is run; by default the checkpoint's.
     """
@@ -55,6 +55,8 @@ def combined(samples: Iterable[tuple[str, tuple[int, ...], np.ndarray]], config:
             digest.update(numbers.tobytes())
     if config and _own_epsilon(config):
         digest.update(f"group_norm_eps {float(config.group_norm_eps)!r}".encode())
+    if config and config.removal != "1":
+        digest.update(f"removal {config.removal}".encode())
     return digest.hexdigest()
 
 

@@ -59,7 +59,7 @@ def tree(config: Config, tensors: Mapping[str, Any], leaf: Callable[[str, Any, i
         node[last] = leaf(name, tensor, _repeats(config, last, tuple(tensor.shape)))
     blocks = root["blocks"]
     for block in blocks.values():
-        block["att"] |= {"heads": config.heads, "eps": config.group_norm_eps}
+        block["att"] |= {"heads": config.heads, "eps": config.group_norm_eps, "removal": config.removal}
     root["blocks"] = [blocks[str(i)] for i in range(config.layers)]
     found: SimpleNamespace = _namespace(root)
     return found

@@ -17,7 +17,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from rookery import chain
-from rookery.config import VERSIONS, Config
+from rookery.config import REMOVALS, VERSIONS, Config
 from rookery.errors import FormatError, NumericError, RookeryError, SettingsError, StateError
 from rookery.formats import Checkpoint, open_checkpoint, safetensors, target
 from rookery.formats.safetensors_writer import write_stream
@@ -49,9 +49,12 @@ def save(state: State, path: Path, note: Mapping[str, Any] | None = None) -> Non
     for name, array in state.arrays().items():
         if not np.isfinite(array).all():
             raise NumericError(f"{path}: not saved, for the state's {name} holds NaN or infinity; start a new state")
+    config = {**asdict(state.layout.config), "ranks": dict(state.layout.config.ranks)}
+    if config["removal"] == "1":
+        del config["removal"]  # as in files from before there was a choice
     about = {
         "format_version": FORMAT_VERSION,
-        "config": {**asdict(state.layout.config), "ranks": dict(state.layout.config.ranks)},
+        "config": config,
         "model": state.model,
         "tokenizer": state.tokenizer,
         "count": state.count,
@@ -167,7 +170,7 @@ def _description(text: str, path: Path) -> dict[str, Any]:
 def _config(given: Any, arrays: int, path: Path) -> Config:
     """The config, before anything is made of its size."""
     known = {field.name for field in fields(Config)}
-    if not isinstance(given, dict) or given.keys() != known:
+    if not isinstance(given, dict) or {"removal", *given} != known:
         _damaged(path, f"expected a config of {', '.join(sorted(known))}")
     for name in ("layers", "width", "vocab", "ffn", "head_size"):
         if not _is_whole(given[name], 1, MAX_SIZE):
@@ -179,6 +182,8 @@ def _config(given: Any, arrays: int, path: Path) -> Config:
         _damaged(path, "group_norm_eps or bonus_exp is of the wrong kind")
     if given["version"] not in VERSIONS:
         _damaged(path, f"version is none of {', '.join(VERSIONS)}")
+    if given.get("removal", "1") not in REMOVALS[: None if given["version"] == "7" else 1]:
+        _damaged(path, f"removal is none of {', '.join(REMOVALS)}, or the version is not 7")
     if given["width"] % given["head_size"]:
         _damaged(path, "head_size does not divide width")
     if 3 * given["layers"] != arrays:

@@ -49,6 +49,7 @@ GUESTS = {
     "llama_cpp": "loading",  # in bench.peer_llama alone, which only the peer's own process loads
 }
 TORCH = ("train.", "ops.torch", "ops.wkv", "ops.fused")  # loaded by who trains: they may import torch as they load
+TRITON = ("ops.wkv.chunked", "ops.wkv.recurrent")  # loaded when a kernel is first wanted
 PEER = "bench.peer_process"  # a process of its own, to compare with
 STANDARD = sys.stdlib_module_names | {"__future__"}
 ALL = imports()
@@ -113,7 +114,7 @@ def test_guests_stay_where_they_belong():
         name = i.target.partition(".")[0]
         if name == "rookery" or name in STANDARD or i.importer == PEER:
             continue
-        if name == "torch" and i.importer.startswith(TORCH):
+        if (name == "torch" and i.importer.startswith(TORCH)) or (name == "triton" and i.importer in TRITON):
             continue
         rule = GUESTS.get(name, "nobody")
         if not (rule == "anyone" or (rule == "cli" and i.unit == "cli") or (rule == i.when) or i.when == "checking"):
@@ -128,7 +129,7 @@ def imported_by(statement: str) -> set[str]:
     return set(done.stdout.split())
 
 
-HEAVY = {"torch", "tokenizers", "rich", "prompt_toolkit", "gguf", "safetensors", "platformdirs", "click"}
+HEAVY = {"torch", "triton", "tokenizers", "rich", "prompt_toolkit", "gguf", "safetensors", "platformdirs", "click"}
 
 
 def test_importing_rookery_imports_nothing_else():

@@ -15,7 +15,7 @@ from sources import REPOSITORY
 
 KERNELS = REPOSITORY / "src" / "native" / "kernels"
 PROCESSORS = {"avx2": "x86_64", "avx512": "x86_64", "neon": "aarch64", "portable": platform.machine()}
-PROCESSORS |= {f"wkv_{name}": processor for name, processor in PROCESSORS.items()}
+PROCESSORS |= {f"{kind}_{name}": processor for kind in ("fused", "wkv") for name, processor in PROCESSORS.items()}
 
 
 def compile_options(name: str) -> list[str]:
@@ -78,8 +78,9 @@ def test_instructions_of_x86():
     found = {name: kinds(code) for name, code in instructions("x86_64").items()}
     assert found.pop("avx512") == {"AVX", "AVX-512", "VNNI"}
     assert found.pop("avx2") == {"AVX"}
-    assert found.pop("wkv_avx512") == {"AVX", "AVX-512"}
-    assert found.pop("wkv_avx2") == {"AVX"}
+    for kind in ("fused", "wkv"):
+        assert found.pop(f"{kind}_avx512") == {"AVX", "AVX-512"}
+        assert found.pop(f"{kind}_avx2") == {"AVX"}
     assert {name: kind for name, kind in found.items() if kind} == {}
 
 

@@ -11,8 +11,10 @@ import click
 import pytest
 
 from rookery.cli import COMMANDS, main
+from rookery.cli.evaluate import STUDIES
 
 DOCS = Path(__file__).parents[2] / "docs" / "cli.md"
+EVERY = COMMANDS | {f"evaluate {name}": entry for name, entry in STUDIES.items()}
 HEAVY = {"numpy", "rich", "torch", "prompt_toolkit", "platformdirs", "rookery._native", "rookery.model"}
 
 
@@ -24,9 +26,9 @@ def test_starts_light(code):
     assert done.stdout.splitlines()[-1] == "[]"
 
 
-@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize("name", EVERY)
 def test_help_of_a_command_is_light(name):
-    script = f"import sys; sys.argv = ['rookery', {name!r}, '--help']\nfrom rookery.cli import main\n"
+    script = f"import sys; sys.argv = ['rookery', *{name.split()!r}, '--help']\nfrom rookery.cli import main\n"
     script += f"try:\n    main()\nexcept SystemExit: pass\nprint(sorted({HEAVY!r} & sys.modules.keys()))"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert "Usage:" in done.stdout
@@ -39,9 +41,9 @@ def test_help_lists_every_command(rookery):
         assert re.search(rf"^  {name} +{re.escape(line)}$", out, re.MULTILINE)
 
 
-@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize("name", EVERY)
 def test_every_option_is_documented(name):
-    command: click.Command = importlib.import_module(COMMANDS[name][0]).command
+    command: click.Command = importlib.import_module(EVERY[name][0]).command
     text = DOCS.read_text()
     section = re.search(rf"^## rookery {name}$(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL)
     assert section, f"docs/cli.md has no section '## rookery {name}'"
@@ -51,9 +53,9 @@ def test_every_option_is_documented(name):
             assert f"`{option}" in section[1], f"docs/cli.md: {name} lacks {option}"
 
 
-@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize("name", EVERY)
 def test_no_documented_option_is_invented(name):
-    command: click.Command = importlib.import_module(COMMANDS[name][0]).command
+    command: click.Command = importlib.import_module(EVERY[name][0]).command
     section = re.search(rf"^## rookery {name}$(.*?)(?=^## |\Z)", DOCS.read_text(), re.MULTILINE | re.DOTALL)
     assert section
     documented = set(re.findall(r"^\| `(--[a-z-]+)", section[1], re.MULTILINE))

@@ -10,6 +10,7 @@ inline void require(bool holds, const char* message) {
 }
 
 void bind_ceilings(nanobind::module_& m);
+void bind_fused(nanobind::module_& m);
 void bind_packed(nanobind::module_& m);
 void bind_program(nanobind::module_& m);
 void bind_quant(nanobind::module_& m);

@@ -5,6 +5,7 @@
 NB_MODULE(_native, m) {
   m.doc() = "Rookery's native core: programs, weight formats, sampling, tokenising.";
   bind_ceilings(m);
+  bind_fused(m);
   bind_packed(m);
   bind_program(m);
   bind_quant(m);

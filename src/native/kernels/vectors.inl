@@ -36,5 +36,20 @@ inline vf exp_(vf x) {
   return x == x ? y : x;
 }
 
+inline vf sigmoid_(vf x) { return 1.0f / (1.0f + exp_(-x)); }
+
+inline vf tanh_(vf x) {
+  vf a = x < 0.0f ? -x : x;
+  vf big = 1.0f - 2.0f / (exp_(a + a) + 1.0f);
+  big = x < 0.0f ? -big : big;
+  vf z = x * x;
+  vf p = z * -5.70498872745e-3f + 2.06390887954e-2f;  // near zero 1 - 2 / ... would cancel
+  p = p * z - 5.37397155531e-2f;
+  p = p * z + 1.33314422036e-1f;
+  p = p * z - 3.33332819422e-1f;
+  vf small = p * z * x + x;
+  return a < 0.625f ? small : big;
+}
+
 }  // namespace
 }  // namespace rookery

@@ -7,19 +7,18 @@ a progress bar, JSON output, one-sentence errors) is in `common`.
 
 from __future__ import annotations
 
-import importlib
 import io
 import os
-import re
 import sys
 from typing import Any, NoReturn
 
 import click
 
 from rookery import __version__
+from rookery.cli.groups import Group
 from rookery.cli.interrupts import ended_as_by_errors
 from rookery.cli.printable import printable
-from rookery.errors import RookeryError, SettingsError
+from rookery.errors import RookeryError
 
 __all__ = ["COMMANDS", "main"]
 
@@ -31,6 +30,7 @@ COMMANDS = {
     "quantize": ("rookery.cli.quantize", "Write a model in fewer bits, and say what that costs."),
     "tokenize": ("rookery.cli.tokenize", "Show the tokens of a text."),
     "perplexity": ("rookery.cli.perplexity", "Measure how well a model predicts a text."),
+    "evaluate": ("rookery.cli.evaluate", "Train small models on tasks and say which can do them."),
     "embed": ("rookery.cli.embed", "Turn texts into vectors."),
     "train": ("rookery.cli.train", "Train a model on data, or take one further."),
     "plot": ("rookery.cli.plot", "Draw the loss of training runs."),
@@ -43,36 +43,20 @@ COMMANDS = {
 INTERRUPTED = 130  # exit code: 128 + SIGINT
 
 
-class Group(click.Group):
-    """Knows its commands by name and imports the one that is used."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
-        if name not in COMMANDS:
-            return None
-        command: click.Command = importlib.import_module(COMMANDS[name][0]).command
-        return command
+class Rookery(Group):
+    """The command itself: colours as the environment wants them, and what Ctrl-C does."""
 
     def invoke(self, ctx: click.Context) -> Any:
         if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
             ctx.color = False
         try:
             return super().invoke(ctx)
-        except SettingsError as error:
-            command = self.get_command(ctx, ctx.invoked_subcommand or "")
-            raise SettingsError(_as_typed(str(error), command)) from None
         except KeyboardInterrupt:
             click.echo("rookery: interrupted", err=True)
             raise SystemExit(INTERRUPTED) from None
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
 
-
-@click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Rookery, table=COMMANDS, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="rookery")
 def cli() -> None:
     """Rookery: run, convert, measure and study RWKV language models."""
@@ -93,15 +77,6 @@ def main() -> None:
         _fail(f"{where}{error.strerror or error}")
     except MemoryError:
         _fail("not enough memory; close other programs, or use a smaller model")
-
-
-def _as_typed(sentence: str, command: click.Command | None) -> str:
-    """A sentence about `top_p`, as about `--top-p`: the option that was typed."""
-    typed = {p.name: max(p.opts, key=len) for p in command.params if isinstance(p, click.Option)} if command else {}
-    found = re.match(r"(?:a token id in )?(\w+)(?= is |=| lists | \d)", sentence)
-    if found is None or found[1] not in typed:
-        return sentence
-    return sentence[: found.start(1)] + typed[found[1]] + sentence[found.end(1) :]
 
 
 def _mend_streams() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +31,7 @@ __all__ = ["command"]
 @click.option("--vocab", type=int, help="Rows of the embedding; default 65536, the World vocabulary.")
 @click.option("--head-size", type=int, help="Lanes per head, from v5 on; default 64.")
 @click.option("--ffn", type=int, help="Channels inside the channel mix; default: the version's multiple of the width.")
+@click.option("--removal", help="RWKV-7's removal term: 1 (the default), 2 or 1+w; .safetensors and .rookery only.")
 @click.option("--random", is_flag=True, help="Random weights that behave like trained ones, for tests and benchmarks.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Equal seeds give equal models.")
 @click.option("--dtype", default="F32", show_default=True, help="F32, F16 or BF16.")
@@ -46,7 +48,8 @@ def command(path: Path, random: bool, seed: int, dtype: str, force: bool, as_jso
     from rookery.initialise import initialise, random_model
 
     format = format_of(path, sizes.pop("format"))
-    config = _config(**sizes)
+    removal = sizes.pop("removal") or "1"
+    config = replace(_config(**sizes), removal=removal)
     if path.exists() and not force:
         raise SettingsError(f"{path}: already exists; choose another name, or replace it with --force")
     checkpoint = (random_model if random else initialise)(config, seed, dtype.upper())

@@ -21,6 +21,8 @@ __all__ = ["command"]
 @click.option("--layers", type=int, help="Blocks of a new model; default: the size's.")
 @click.option("--width", type=int, help="Channels of a new model; default: the size's.")
 @click.option("--head-size", type=int, help="Lanes per head of a new model; default: the size's.")
+@click.option("--removal", default="1", show_default=True, help="RWKV-7's removal term: 1, 2 or 1+w, of a new model.")
+@click.option("--control", is_flag=True, help="Train a Transformer of as many parameters instead, to compare with.")
 @click.option("--vocab", type=int, help="Ids of a vocabulary that is made from the data; default: the size's.")
 @click.option("--vocabulary", help="A vocabulary file, or world; default: the model's, or one made from the data.")
 @run_options

@@ -13,20 +13,22 @@ import click
 
 from rookery.cli.common import progress
 from rookery.cli.printable import printable
-from rookery.errors import MissingExtra
+from rookery.errors import MissingExtra, SettingsError
 from rookery.train.watcher import Watcher
 
 if TYPE_CHECKING:
     from rookery.train.assemble import Assembled, Wish
+    from rookery.train.model import TrainedModel
     from rookery.train.run import Run
     from rookery.train.trainer import Report
+    from rookery.train.transformer import Transformer
 
 __all__ = ["go", "run_options", "wish_of"]
 
 EVERY_S = 10.0  # seconds between lines where no terminal shows a live one
 _SETTINGS = (
     "steps", "tokens", "tokens_per_batch", "micro_batches", "context", "segment", "truncate", "rate", "final_rate",
-    "warmup", "weight_decay", "clip", "half", "recompute", "seed", "validate_every", "save_every",
+    "warmup", "weight_decay", "clip", "half", "recompute", "seed", "validate_every", "validation_tokens", "save_every",
 )  # fmt: skip
 
 
@@ -49,6 +51,7 @@ def run_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--recompute", is_flag=True, default=None, help="Less memory, slower."),
         click.option("--seed", type=int, help="Of new weights and of the order of the data."),
         click.option("--validate-every", type=int, help="Steps between validations; default 100."),
+        click.option("--validation-tokens", type=int, help="To validate on, of each source at most; default 65536."),
         click.option("--save-every", type=int, help="Steps between checkpoints; default 100."),
         click.option("--held-out", type=float, default=0.01, show_default=True, help="Share to validate on."),
         click.option("--validate-on", multiple=True, metavar="DATA", help="Validate on these files instead."),
@@ -77,6 +80,7 @@ def wish_of(data: tuple[str, ...], *, sizes: dict[str, int], options: dict[str, 
         source=options.pop("source"),
         size=options.pop("size"),
         version=options.pop("version"),
+        removal=options.pop("removal", "1"),
         vocabulary=options.pop("vocabulary"),
         held_out=options.pop("held_out"),
         held_out_data=options.pop("validate_on"),
@@ -108,18 +112,16 @@ def _train(wish: Wish, folder: Path, options: dict[str, Any]) -> None:
     from rookery.ops.native import default_threads
     from rookery.train import parallel
     from rookery.train.assemble import assemble
-    from rookery.train.model import TrainedModel
     from rookery.train.run import Run
     from rookery.train.trainer import Trainer
 
+    control = _control(wish, options)
     folder.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(options["threads"] or max(1, default_threads() // parallel.neighbours()))
     with _Bars() as bars:
         found = parallel.in_turn(lambda: assemble(wish, folder, bars.report))
     settings = found.settings
-    half = torch.bfloat16 if settings.half else None
-    model = parallel.placed(TrainedModel.of(found.checkpoint, half=half, recompute=settings.recompute))
-    trainer = Trainer(model, found.batches, settings)
+    trainer = Trainer(parallel.placed(_model(found, control)), found.batches, settings)
     run = Run(trainer, folder, found.batches.fingerprint, found.held_out, found.tokenizer)
     _introduce(run, found)
     with _Line(run, found, options.get("sample")) as line:
@@ -129,9 +131,32 @@ def _train(wish: Wish, folder: Path, options: dict[str, Any]) -> None:
     if not parallel.first():
         return
     if finished:
-        click.echo(f"done: rookery run {where}/model.rookery")
+        click.echo(f"done: rookery {'plot' if control else 'run'} {where}{'' if control else '/model.rookery'}")
     else:
         click.echo(f"stopped after step {trainer.step}; the same command goes on from there", err=True)
+
+
+def _control(wish: Wish, options: dict[str, Any]) -> bool:
+    """Whether a Transformer is trained, which nothing here can continue texts with."""
+    if not options.get("control"):
+        return False
+    for name, given in (("--from", wish.source), ("--sample", options.get("sample"))):
+        if given is not None:
+            raise SettingsError(f"{name} needs a model that rookery runs; leave it out, or --control")
+    return True
+
+
+def _model(found: Assembled, control: bool) -> TrainedModel | Transformer:
+    import torch
+
+    from rookery.train.model import TrainedModel
+    from rookery.train.transformer import Transformer, TransformerConfig
+
+    settings = found.settings
+    how: dict[str, Any] = {"half": torch.bfloat16 if settings.half else None, "recompute": settings.recompute}
+    if control:
+        return Transformer(TransformerConfig.equal_to(found.config), settings.seed, **how)
+    return TrainedModel.of(found.checkpoint, **how)
 
 
 def _introduce(run: Run, found: Assembled) -> None:
@@ -143,8 +168,9 @@ def _introduce(run: Run, found: Assembled) -> None:
     config, settings = found.config, found.settings
     parameters = sum(p.numel() for p in run.trainer.model.parameters())
     sizes = ", ".join(human_count(size) for size in found.batches.sizes)
+    beside = "" if run.trainer.model.config == config else "Transformer beside "
     click.echo(
-        f"RWKV-{config.version}, {config.layers} layers of {config.width}, vocabulary {config.vocab}: "
+        f"{beside}RWKV-{config.version}, {config.layers} layers of {config.width}, vocabulary {config.vocab}: "
         f"{human_count(parameters)} parameters\n"
         f"{sizes} tokens of {found.bytes_per_token:.2f} bytes; {settings.steps} steps of {settings.tokens_per_batch}, "
         f"{sum(found.batches.epochs(settings.steps)) / len(found.batches.sizes):.2f} times through",

@@ -16,6 +16,7 @@ from rookery.config import Config, canonical_shapes, optional
 from rookery.errors import FormatError, MissingTensor, NumericError, UnknownTensor, UnsupportedError
 from rookery.formats import lazy
 from rookery.formats.checkpoint import Checkpoint, Tensor
+from rookery.formats.removal import removal_in
 from rookery.quant import FORMATS
 
 __all__ = ["check_finite", "checked"]
@@ -45,6 +46,7 @@ def checked(checkpoint: Checkpoint) -> Checkpoint:
     origin = str(checkpoint.path)
     weights, states = _split(checkpoint.tensors, origin)
     config = Config.infer({name: tensor.shape for name, tensor in weights.items()}, origin)
+    config = replace(config, removal=removal_in(checkpoint, config.version))
     wanted = canonical_shapes(config)
     for name in weights:
         if name not in wanted:

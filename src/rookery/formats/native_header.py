@@ -94,9 +94,9 @@ def parse(source: Source) -> tuple[dict[str, Any], int]:
 
 
 def sizes(config: Config) -> dict[str, Any]:
-    """A config as the header states it: all that follows from tensors."""
+    """A config as the header states it: all that follows from tensors.  The rest is metadata, or said when loading."""
     found = {**asdict(config), "ranks": dict(config.ranks)}
-    return {key: value for key, value in found.items() if key != "group_norm_eps"}
+    return {key: value for key, value in found.items() if key not in ("group_norm_eps", "removal")}
 
 
 def start_of_data(json_bytes: int) -> int:

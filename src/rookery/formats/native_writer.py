@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 
 from rookery import __version__, _native
-from rookery.config import optional
+from rookery.config import GROUP_NORM_EPS, optional
 from rookery.errors import NumericError
 from rookery.fingerprint import combined, sample
 from rookery.formats import lazy
@@ -24,6 +24,7 @@ from rookery.formats.checkpoint import Checkpoint, Tensor
 from rookery.formats.native_header import ALIGNMENT, PAGE, Extent, aligned, render, sizes
 from rookery.formats.native_views import View, program_order, views
 from rookery.formats.native_vocabulary import stored_vocabulary
+from rookery.formats.removal import noted
 from rookery.formats.stream import Part, Progress, converted
 from rookery.formats.target import atomic
 from rookery.quant import FORMATS
@@ -95,7 +96,7 @@ class _Writer:
             self._sample(name, items[0].part, stored)
             for item in items:
                 self._write(item, stored, len(before))
-        header = self._header(combined(self.samples))
+        header = self._header(combined(self.samples, replace(self.config, group_norm_eps=GROUP_NORM_EPS)))
         self.file.seek(0)
         self.file.write(render(header, len(before) + self.end))
 
@@ -127,7 +128,7 @@ class _Writer:
             "writer": f"rookery {__version__}",
             "config": sizes(self.config),
             "fingerprint": fingerprint,
-            "metadata": _kept(self.checkpoint.metadata),
+            "metadata": noted(self.config) | _kept(self.checkpoint.metadata),
             "vocabulary": {"tokens": len(known), **extent.entry()} if words else None,
             "tensors": [item.entry() for item in self.items],
         }

@@ -9,6 +9,7 @@ from typing import BinaryIO
 
 from rookery.formats import lazy, safetensors_blocks
 from rookery.formats.checkpoint import Checkpoint
+from rookery.formats.removal import noted
 from rookery.formats.stream import Part, Progress, Stream, dense_parts
 from rookery.formats.target import atomic
 from rookery.quant import FORMATS
@@ -24,7 +25,7 @@ def write(checkpoint: Checkpoint, path: Path, dtype: str | None, progress: Progr
     if dtype is None and any(tensor.kind.block > 1 for tensor in checkpoint.tensors.values()):
         return write_blocks(checkpoint, path, progress)
     kept = {key: value for key, value in checkpoint.metadata.items() if isinstance(value, str)}
-    metadata = kept if checkpoint.format == "safetensors" else {}
+    metadata = (kept if checkpoint.format == "safetensors" else {}) | noted(checkpoint.config)
     # "pt" is what readers built on torch look for; of web-rwkv's convention this file has nothing.
     write_stream(
         path, Stream(dense_parts(checkpoint, dtype), checkpoint.release, progress), metadata | {"format": "pt"}
@@ -40,7 +41,8 @@ def write_blocks(checkpoint: Checkpoint, path: Path, progress: Progress | None =
     ordered = sorted(tensors, key=lambda name: -lazy.DTYPES[_element(tensors[name].format)].itemsize)
     parts = {name: Part(tensors[name], tensors[name].format) for name in ordered}
     kept = {k: v for k, v in checkpoint.metadata.items() if k.startswith("rookery.") and isinstance(v, str)}
-    write_stream(path, Stream(parts, checkpoint.release, progress), kept | safetensors_blocks.listed(tensors))
+    metadata = kept | noted(checkpoint.config) | safetensors_blocks.listed(tensors)
+    write_stream(path, Stream(parts, checkpoint.release, progress), metadata)
 
 
 def write_stream(path: Path, stream: Stream, metadata: Mapping[str, str]) -> None:

@@ -9,6 +9,7 @@ from typing import Protocol, cast
 from rookery.errors import SettingsError
 from rookery.formats.check import checked
 from rookery.formats.checkpoint import Checkpoint
+from rookery.formats.removal import check_removal
 from rookery.formats.stream import DENSE, Progress
 from rookery.formats.target import check_target
 from rookery.quant import FORMATS
@@ -67,7 +68,9 @@ def save_checkpoint(
         raise SettingsError(f"{dtype!r} cannot be written as {name}; known: {', '.join(dtypes(name))}{instead}")
     check_target(path, directory=name == "hf")
     writer = cast(Writer, importlib.import_module(WRITERS[name]))
-    writer.write(checkpoint if checkpoint.config else checked(checkpoint), path, dtype, progress)
+    whole = checkpoint if checkpoint.config else checked(checkpoint)
+    check_removal(whole.config, name, path)
+    writer.write(whole, path, dtype, progress)
 
 
 def format_of(path: Path, format: str | None = None) -> str:

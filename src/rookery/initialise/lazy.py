@@ -17,6 +17,7 @@ import numpy as np
 from rookery.config import Config, shapes
 from rookery.errors import SettingsError
 from rookery.formats.checkpoint import Checkpoint
+from rookery.formats.removal import noted
 from rookery.quant import FORMATS
 from rookery.weights import Tensor
 
@@ -39,7 +40,7 @@ def lazy_checkpoint(config: Config, recipe: Callable[[str], Fill], seed: int, dt
         name: Tensor(dtype, shape, partial(_load, recipe(name), shape, _key(seed, name), dtype))
         for name, shape in shapes(config).items()
     }
-    metadata = {"version": config.version, "seed": seed}
+    metadata = {"version": config.version, "seed": seed, **noted(config)}
     return Checkpoint(Path(f"rwkv-{config.version}-seed-{seed}"), "new", tensors, metadata)
 
 

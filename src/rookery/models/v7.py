@@ -13,7 +13,7 @@ DECAY_SCALE = -0.6065306597126334  # -e^(-1/2): keeps the decay between 0.545 an
 
 
 def time_mix(o: Any, p: Any, x: Any, s: Any, v_first: Any) -> Any:
-    """S <- diag(w) S + b (a^T S) + k v^T with a = -kk, b = kk * rate;  y = r S + (r k r_k) v"""
+    """S <- diag(w) S + b (a^T S) + k v^T with a = -kk, b = c kk * rate;  y = r S + (r k r_k) v"""
     prev, s.att_x = o.shift(x, s.att_x)
     d = prev - x
     xr, xw, xk, xv, xa, xg = (x + d * m for m in (p.x_r, p.x_w, p.x_k, p.x_v, p.x_a, p.x_g))
@@ -27,9 +27,16 @@ def time_mix(o: Any, p: Any, x: Any, s: Any, v_first: Any) -> Any:
         v = v + (v_first - v) * o.sigmoid(p.v0 + o.linear(o.linear(xv, p.v1.T), p.v2.T))
     kk = o.l2norm(k * p.k_k, p.heads)  # from the key before it is scaled
     k = k * (1.0 + (rate - 1.0) * p.k_a)
-    y, s.wkv = o.wkv7(r, w, k, v, -kk, kk * rate, s.wkv)
+    y, s.wkv = o.wkv7(r, w, k, v, -kk, _removal(kk * rate, w, p.removal), s.wkv)
     y = o.group_norm(y, p.ln_x, p.heads, p.eps) + o.head_sum(r * k * p.r_k, p.heads) * v
     return o.linear(y * g, p.output), v_first
+
+
+def _removal(b: Any, w: Any, removal: str) -> Any:
+    """c b: beyond 1, which the released models have, a write can turn the sign of what it finds (`Config.removal`)."""
+    if removal == "1":
+        return b
+    return b * (w + 1.0 if removal == "1+w" else 2.0)
 
 
 def channel_mix(o: Any, p: Any, x: Any, s: Any) -> Any:

@@ -75,7 +75,11 @@ class TorchOps:
 
     def shift(self, x: torch.Tensor, last: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         moved = torch.cat([x[:1], x[:-1]])
-        return moved.index_copy(0, self._first, last.to(x.dtype)), x[self._last]
+        return moved.index_copy(0, self._first, last.to(x.dtype)), self.last(x)
+
+    def last(self, x: torch.Tensor) -> torch.Tensor:
+        """The last row of every segment."""
+        return x[self._last]
 
     def wkv4(self, w: Any, u: Any, k: Any, v: Any, state: Any) -> tuple[torch.Tensor, torch.Tensor]:
         return wkv.wkv4(w, u, k, v, state, self.offsets)

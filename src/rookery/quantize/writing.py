@@ -21,6 +21,7 @@ import numpy as np
 from rookery.errors import SettingsError, TokenError
 from rookery.fingerprint import fingerprint
 from rookery.formats import WRITERS, Checkpoint, open_checkpoint
+from rookery.formats.removal import check_removal
 from rookery.formats.saving import format_of
 from rookery.formats.sizes import count, total_bytes
 from rookery.formats.target import check_target, said_of
@@ -136,6 +137,7 @@ class _Job:
         own = [format for format in self.recipe.formats if not FORMATS[format].in_gguf]
         if self.container == "gguf" and own:
             raise SettingsError(f"{target}: GGUF has no type for {own[0]}; write a .rookery or .safetensors file")
+        check_removal(self.config, self.container, target)
 
     def tokens(self, text: Text | None, tokenizer: Tokenizer | None) -> list[int]:
         """The tokens of a text; none without one.  Errors come now, not when half of the work is done."""

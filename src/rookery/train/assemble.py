@@ -40,6 +40,7 @@ class Wish:
     source:     a model to go on from; None for a new one.
     size:       of a new model: a key of SIZES.
     version:    of a new model.
+    removal:    of a new model of version 7: `Config.removal`.
     vocabulary: a vocabulary file, or "world"; None takes the source's, and for a new model makes one from the data.
     held_out:   the share of the documents to validate on.
     held_out_data: files to validate on instead.
@@ -53,6 +54,7 @@ class Wish:
     source: Path | None = None
     size: str = "nano"
     version: str = "7"
+    removal: str = "1"
     vocabulary: str | None = None
     held_out: float = 0.01
     held_out_data: Sequence[str] = ()
@@ -173,7 +175,7 @@ def _settings(wish: Wish, size: Size, opened: Checkpoint | None) -> Settings:
 def _config(wish: Wish, size: Size, tokenizer: Tokenizer) -> Config:
     given: dict[str, Any] = {k: v for k, v in wish.sizes.items() if k != "vocab"}
     shaped = replace(size, **given)
-    return shaped.config(wish.version, tokenizer.vocab_size)
+    return replace(shaped.config(wish.version, tokenizer.vocab_size), removal=wish.removal)
 
 
 def _fits(tokenizer: Tokenizer, checkpoint: Checkpoint) -> None:

@@ -17,21 +17,24 @@ from typing import Any
 import numpy as np
 import torch
 
+from rookery.errors import SettingsError
 from rookery.train import parallel
 from rookery.train.data import Batch
 from rookery.train.model import State, TrainedModel
 from rookery.train.passes import Pass, Piece, borders
+from rookery.train.transformer import Transformer
 
 __all__ = ["Loss", "backward", "evaluate"]
 
 
+Model = TrainedModel | Transformer  # the latter only in one pass: it has no state of one size
 Loss = Callable[[torch.Tensor, Batch], torch.Tensor]  # of what the head reads, (rows, width); a scalar
 
 # What a process computes while others still have a pass to do: it counts for nothing, and keeps them company.
 IDLE = Batch(np.zeros(1, np.int64), np.zeros(1, np.int64), np.zeros(1, np.float32), [1])
 
 
-def backward(model: TrainedModel, loss: Loss, batch: Batch, plan: Sequence[Pass], truncate: bool = False) -> float:
+def backward(model: Model, loss: Loss, batch: Batch, plan: Sequence[Pass], truncate: bool = False) -> float:
     """Add the gradients of the sum of `loss` over all rows of the batch to the parameters; that sum.
 
     plan: of `passes`.  Processes that train together call it together; their plans may differ.
@@ -45,7 +48,7 @@ def backward(model: TrainedModel, loss: Loss, batch: Batch, plan: Sequence[Pass]
 
 
 @torch.no_grad()
-def evaluate(model: TrainedModel, loss: Loss, batch: Batch, plan: Sequence[Pass]) -> float:
+def evaluate(model: Model, loss: Loss, batch: Batch, plan: Sequence[Pass]) -> float:
     """The sum of `loss` over all rows of the batch."""
     return _along(model, loss, batch, [*plan, *_idle(len(plan))], learn=False)
 
@@ -57,7 +60,12 @@ class _Store:
     On the way back a state makes place for its gradient as soon as it has been used.
     """
 
-    def __init__(self, model: TrainedModel, count: int) -> None:
+    def __init__(self, model: Model, count: int) -> None:
+        self._fields: list[State] = []
+        if count == 0:
+            return
+        if not isinstance(model, TrainedModel):
+            raise SettingsError("segment: only RWKV has states to hand on; leave it out for a control")
         like = next(model.parameters())
         self._fields = [
             _three(torch.empty(count, *f.shape, dtype=like.dtype, device=like.device) for f in vars(layer).values())
@@ -65,18 +73,20 @@ class _Store:
         ]
 
     def read(self, numbers: list[int]) -> list[State]:
-        """Copies of what is kept for these borders."""
+        """Copies of what is kept for these borders; nothing for none."""
         return _picked(self._fields, numbers)
 
     @torch.no_grad()
     def write(self, numbers: list[int], states: Iterable[Iterable[torch.Tensor | None]]) -> None:
         """Keep something of the shape of states; None stands for zeros."""
+        if not numbers:
+            return
         for fields, values in zip(self._fields, states, strict=True):
             for field, value in zip(fields, values, strict=True):
                 field[numbers] = field.new_zeros(()) if value is None else value
 
 
-def _along(model: TrainedModel, loss: Loss, batch: Batch, plan: Sequence[Pass], learn: bool) -> float:
+def _along(model: Model, loss: Loss, batch: Batch, plan: Sequence[Pass], learn: bool) -> float:
     """From the first pass to the last, states handed on without gradients."""
     total, store = 0.0, _Store(model, borders(plan))
     for pieces in plan:
@@ -92,7 +102,7 @@ def _along(model: TrainedModel, loss: Loss, batch: Batch, plan: Sequence[Pass], 
 
 
 @torch.no_grad()
-def _fill(store: _Store, model: TrainedModel, batch: Batch, plan: Sequence[Pass]) -> None:
+def _fill(store: _Store, model: Model, batch: Batch, plan: Sequence[Pass]) -> None:
     """Compute the states at all borders; pieces that end their documents are not needed for that."""
     leaving = [[piece for piece in pieces if piece.after is not None] for pieces in plan]
     needed = [pieces for pieces in leaving if pieces]
@@ -101,7 +111,7 @@ def _fill(store: _Store, model: TrainedModel, batch: Batch, plan: Sequence[Pass]
         store.write(_afters(pieces)[1], after)
 
 
-def _back(store: _Store, model: TrainedModel, loss: Loss, batch: Batch, pieces: Pass) -> float:
+def _back(store: _Store, model: Model, loss: Loss, batch: Batch, pieces: Pass) -> float:
     """One pass forward again and back: gradients to the parameters, and to the states that it began with."""
     rows, begun = _rows(batch, pieces), _befores(pieces)
     states = store.read(begun)
@@ -122,9 +132,9 @@ def _back(store: _Store, model: TrainedModel, loss: Loss, batch: Batch, pieces: 
     return value.item()
 
 
-def _forward(model: TrainedModel, rows: Batch, states: list[State]) -> tuple[torch.Tensor, list[State]]:
+def _forward(model: Model, rows: Batch, states: list[State]) -> tuple[torch.Tensor, list[State]]:
     tokens = torch.as_tensor(rows.tokens, dtype=torch.int64, device=next(model.parameters()).device)
-    found: tuple[torch.Tensor, list[State]] = model(tokens, rows.lengths, states)
+    found: tuple[torch.Tensor, list[State]] = model(tokens, rows.lengths, states or None)
     return found
 
 
@@ -147,7 +157,8 @@ def _afters(pieces: Pass) -> tuple[list[int], list[int]]:
 
 
 def _picked(states: list[State], where: list[int]) -> list[State]:
-    return [_three(field[where] for field in fields) for fields in states]
+    """Some segments' states; nothing for none."""
+    return [] if not where else [_three(field[where] for field in fields) for fields in states]
 
 
 def _three(fields: Iterable[Any]) -> State:

@@ -10,8 +10,11 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch.autograd.function import once_differentiable
+
+from rookery import _native
+from rookery.ops.fused.product import product
+from rookery.ops.fused.tables import table
 
 __all__ = ["cross_entropy"]
 
@@ -51,13 +54,13 @@ class _CrossEntropy(torch.autograd.Function):
         for some in torch.arange(len(hidden)).split(ROWS):
             rows = slice(int(some[0]), int(some[-1]) + 1)
             x = hidden[rows].to(matrix.dtype)
-            part, grad = _chunk(F.linear(x, matrix), targets[rows], weights[rows], flatten)
+            part, grad = _chunk(product(x, matrix), targets[rows], weights[rows], flatten)
             loss += part
             grad = grad.to(matrix.dtype)
             if grad_hidden is not None:
-                grad_hidden[rows] = grad @ matrix
+                grad_hidden[rows] = product(grad, matrix.T)
             if grad_head is not None:
-                grad_head += grad.T @ x
+                grad_head += product(grad.T, x.T)
         ctx.save_for_backward(grad_hidden, grad_head)
         return loss
 
@@ -68,7 +71,10 @@ class _CrossEntropy(torch.autograd.Function):
 
 
 def _chunk(logits: torch.Tensor, targets: Any, weights: Any, flatten: float) -> tuple[torch.Tensor, torch.Tensor]:
-    """The weighted loss of some rows, and its gradient with respect to their logits."""
+    """The weighted loss of some rows, and its gradient with respect to their logits, which takes their place."""
+    if logits.device.type == "cpu" and logits.dtype in (torch.float32, torch.bfloat16):
+        loss = _native.cross_entropy(table(), torch.get_num_threads(), logits, targets, weights.float(), flatten)
+        return logits.new_tensor(loss, dtype=torch.float32), logits
     logits = logits.float() if logits.dtype in (torch.bfloat16, torch.float16) else logits
     top, place = logits.max(-1)
     log_p = torch.log_softmax(logits, -1)

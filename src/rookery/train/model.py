@@ -18,8 +18,8 @@ from rookery.config import Config, optional
 from rookery.formats.check import checked
 from rookery.formats.checkpoint import Checkpoint
 from rookery.layout import EMPTY_EXPONENT, StateLayout
-from rookery.models import definition
-from rookery.models.stack import block
+from rookery.models import definition, stack
+from rookery.ops import fused
 from rookery.ops.torch import TorchOps
 from rookery.parameters import tree
 from rookery.weights import Tensor
@@ -50,6 +50,8 @@ class Node(nn.Module):
 class Block(Node):
     """One block, called as a module so that whoever shards or recomputes blocks finds them."""
 
+    fused = True  # by rookery.ops.fused, where that can
+
     def forward(self, o: TorchOps, config: Config, x: torch.Tensor, v_first: Any, state: State) -> Any:
         """config: of the model.  Returns x, v_first where it is made, else None, and the state after: att_x, wkv, ffn_x.
 
@@ -59,6 +61,7 @@ class Block(Node):
         b = _leaves(config, dict(self.named_parameters()))
         if "ln0" in self._modules:  # the first block's, used in it: where blocks are sharded, only then is it whole
             x = o.layer_norm(x, b.ln0)
+        block = fused.block if self.fused and fused.suits(x) else stack.block
         x, values = block(o, definition(config.version), b, x, s, v_first)
         return x, values if v_first is None else None, (s.att_x, s.wkv, s.ffn_x)
 
@@ -69,6 +72,7 @@ class TrainedModel(Node):
     config, tensors: of a checkpoint (`open_checkpoint`, `initialise`); parameters are float32, of canonical shapes.
     half:      torch.bfloat16 multiplies matrices in it; parameters, states and all else stay float32.
     recompute: keep only what enters each block and compute its inside again on the way back.
+    fused:     compute blocks by `rookery.ops.fused`, where that can; else op by op.
     """
 
     def __init__(
@@ -78,6 +82,7 @@ class TrainedModel(Node):
         *,
         half: torch.dtype | None = None,
         recompute: bool = False,
+        fused: bool = True,
         dtype: torch.dtype = torch.float32,
     ) -> None:
         super().__init__()
@@ -86,6 +91,9 @@ class TrainedModel(Node):
             numbers = np.array(tensor.numpy(), np.float32)  # a copy: the file stays as it is
             used = not optional(name)
             self.put(name.split("."), nn.Parameter(torch.from_numpy(numbers).to(dtype), requires_grad=used))
+        for module in self.modules():
+            if isinstance(module, Block):
+                module.fused = fused
 
     @classmethod
     def of(cls, source: Checkpoint, **settings: Any) -> TrainedModel:

@@ -19,12 +19,12 @@ from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
+from torch import nn
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard
 from torch.distributed.tensor import DTensor
 
 from rookery.errors import RookeryError, SettingsError
-from rookery.train.model import TrainedModel
 
 __all__ = [
     "anyone",
@@ -45,6 +45,7 @@ __all__ = [
 ]
 
 T = TypeVar("T")
+M = TypeVar("M", bound=nn.Module)
 
 PATIENCE = timedelta(days=1)  # for what one process does alone, say tokenising; torch's own is half an hour
 
@@ -120,19 +121,19 @@ def in_turn(function: Callable[[], T]) -> T:
     return kept[0] if kept else function()
 
 
-def placed(model: TrainedModel, device: str = "cpu") -> TrainedModel:
+def placed(model: M, device: str = "cpu") -> M:
     """The model on the device, dealt to all processes; before the optimizer is made of its parameters."""
     if not dist.is_initialized():
         return model.to(device)
     mesh = init_device_mesh(device, (world(),), mesh_dim_names=("data",))
-    for block in model.blocks.children():
+    for block in model.get_submodule("blocks").children():
         fully_shard(block, mesh=mesh)
     # The head is read after the forward, by the loss: it stays whole until the gradients are there.
     fully_shard(model, mesh=mesh, reshard_after_forward=False)
     return model
 
 
-def whole(model: TrainedModel) -> dict[str, torch.Tensor]:
+def whole(model: nn.Module) -> dict[str, torch.Tensor]:
     """All parameters by name: on the first process, gathered; on the others nothing.  For all to call."""
     if not dist.is_initialized():
         return dict(model.named_parameters())
@@ -145,7 +146,7 @@ def whole(model: TrainedModel) -> dict[str, torch.Tensor]:
     return found
 
 
-def clip(model: TrainedModel, norm: float) -> float:
+def clip(model: nn.Module, norm: float) -> float:
     """Scale the gradients of all processes down to a norm; what it was."""
     found: Any = torch.nn.utils.clip_grad_norm_(model.parameters(), norm)
     return float(found.full_tensor() if isinstance(found, DTensor) else found)

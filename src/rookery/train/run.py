@@ -24,6 +24,7 @@ from rookery.train import checkpoint, parallel
 from rookery.train.data import Batch
 from rookery.train.export import export
 from rookery.train.log import Log
+from rookery.train.model import TrainedModel
 from rookery.train.trainer import Trainer
 from rookery.train.watcher import Watcher
 
@@ -73,7 +74,8 @@ class Run:
         """A checkpoint, and the model beside it."""
         trainer = self.trainer
         path = checkpoint.save(self.folder, trainer.model, trainer.optimizer, self._meta(), trainer.settings.keep)
-        export(trainer.model, self.folder / MODEL, self.tokenizer)
+        if isinstance(trainer.model, TrainedModel):  # a control has no file that anything runs
+            export(trainer.model, self.folder / MODEL, self.tokenizer)
         self.watcher.saved(path)
 
     def _validate(self, log: Log) -> None:
@@ -106,7 +108,7 @@ def _same(saved: checkpoint.Saved, mine: Mapping[str, Any], folder: Path) -> Non
     free = _FREE - ({"segment"} if mine["settings"]["truncate"] else set())
     for part in ("config", "settings"):
         for name, now in mine[part].items():
-            then = saved.meta[part].get(name)
+            then = saved.meta[part].get(name, "1" if name == "removal" else None)  # runs begun before it could differ
             if name not in free and then != now:
                 raise SettingsError(
                     f"{folder}: was begun with {name}={then!r}, not {now!r}; use another folder, or that"

@@ -23,6 +23,7 @@ from rookery.train.model import TrainedModel
 from rookery.train.optim import Schedule, optimizer
 from rookery.train.passes import passes
 from rookery.train.settings import Settings
+from rookery.train.transformer import Transformer
 
 __all__ = ["Batches", "Report", "Trainer"]
 
@@ -53,7 +54,7 @@ class Report:
 class Trainer:
     """A model, its optimizer, its data and where it is."""
 
-    def __init__(self, model: TrainedModel, batches: Batches, settings: Settings) -> None:
+    def __init__(self, model: TrainedModel | Transformer, batches: Batches, settings: Settings) -> None:
         self.model, self.batches, self.settings = model, batches, settings
         self.optimizer = optimizer(model.named_parameters(), settings.weight_decay)
         self.schedule = Schedule(settings.rate, settings.final_rate, settings.warmup, settings.steps)

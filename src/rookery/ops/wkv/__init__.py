@@ -6,7 +6,7 @@ final states; gradients flow through all of them.
 
     backend    runs on            precision
     native     processors         float32, in the C++ core
-    triton     GPUs               float32 states, chunked
+    triton     GPUs               float32 states; RWKV-7 in chunks
     reference  anything           any, one row after another under autograd: slow, the formula itself
 
 The device chooses; the environment variable ROOKERY_WKV forces one.
@@ -20,22 +20,26 @@ from types import ModuleType
 import torch
 
 from rookery.errors import SettingsError
-from rookery.ops.wkv import native, reference
+from rookery.ops.wkv import native, reference, triton
 
 __all__ = ["BACKENDS", "backend", "wkv4", "wkv6", "wkv7"]
 
-BACKENDS: dict[str, ModuleType] = {"native": native, "reference": reference}
+BACKENDS: dict[str, ModuleType] = {"native": native, "triton": triton, "reference": reference}
 _VARIABLE = "ROOKERY_WKV"
 
 
 def backend(x: torch.Tensor) -> ModuleType:
     """The backend for tensors like x.  SettingsError where ROOKERY_WKV names none, or one that cannot take them."""
-    name = os.environ.get(_VARIABLE, "") or (
-        "native" if x.device.type == "cpu" and x.dtype == torch.float32 else "reference"
-    )
+    name = os.environ.get(_VARIABLE, "") or _chosen(x)
     if name not in BACKENDS:
         raise SettingsError(f"{_VARIABLE}={name!r}: expected {', '.join(BACKENDS)}")
     return BACKENDS[name]
+
+
+def _chosen(x: torch.Tensor) -> str:
+    if x.device.type == "cuda":  # so torch calls AMD's too
+        return "reference" if x.dtype == torch.float64 else "triton"
+    return "native" if x.device.type == "cpu" and x.dtype == torch.float32 else "reference"
 
 
 def wkv4(

@@ -1,0 +1,16 @@
+// NEON.
+#include "fused.h"
+
+namespace rookery {
+namespace {
+
+constexpr int W = 4;
+typedef float vf __attribute__((vector_size(16)));
+typedef int vi __attribute__((vector_size(16)));
+
+}  // namespace
+}  // namespace rookery
+
+#include "fused.inl"
+
+const rookery::FusedKernels rookery::kFusedNeon = ROOKERY_FUSED_KERNELS("neon");
