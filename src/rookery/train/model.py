@@ -53,7 +53,7 @@ class Block(Node):
     fused = True  # by rookery.ops.fused, where that can
 
     def forward(self, o: TorchOps, config: Config, x: torch.Tensor, v_first: Any, state: State) -> Any:
-        """config: of the model.  Returns x, v_first where it is made, else None, and the state after: att_x, wkv, ffn_x.
+        """config: of the model.  Returns x, v_first where it is made (else None), the state after: att_x, wkv, ffn_x.
 
         What only passes through is not returned: who shards blocks would take it for a view, and warn.
         """
