@@ -73,7 +73,8 @@ def test_a_signal_ends_a_run_that_goes_on_later(tmp_path, unbroken, at, number):
 def test_killed_at_any_moment(tmp_path, unbroken):
     chance = random.Random(5)
     for _ in range(40):
-        process = subprocess.Popen([sys.executable, str(Path(__file__).with_name("toy.py")), str(tmp_path)])
+        toy = Path(__file__).with_name("toy.py")
+        process = subprocess.Popen([sys.executable, str(toy), str(tmp_path), "save_every=1"])
         try:
             process.wait(3 + 3 * chance.random())
         except subprocess.TimeoutExpired:

@@ -31,8 +31,8 @@ __all__ = ["Tuning", "go", "run_options", "wish_of"]
 
 EVERY_S = 10.0  # seconds between lines where no terminal shows a live one
 _SETTINGS = (
-    "steps", "tokens", "tokens_per_batch", "micro_batches", "context", "rate", "final_rate", "warmup", "weight_decay",
-    "clip", "half", "recompute", "seed", "validate_every", "validation_tokens", "save_every",
+    "steps", "tokens", "tokens_per_batch", "micro_batches", "context", "segment", "truncate", "rate", "final_rate",
+    "warmup", "weight_decay", "clip", "half", "recompute", "seed", "validate_every", "validation_tokens", "save_every",
 )  # fmt: skip
 
 
@@ -44,6 +44,8 @@ def run_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--tokens-per-batch", type=int, help="Tokens of a step; default: the size's."),
         click.option("--micro-batches", type=int, help="Cut a step into so many parts, to save memory."),
         click.option("--context", type=int, help="Longest stretch of a document read in one piece."),
+        click.option("--segment", type=int, help="Tokens kept at once; longer texts in passes, with exact gradients."),
+        click.option("--truncate", is_flag=True, default=None, help="End gradients where a pass ends: for comparison."),
         click.option("--rate", type=float, help="Peak learning rate; default 0.45 / width, a tenth with --from."),
         click.option("--final-rate", type=float, help="Learning rate at the end; default 0.04 / width."),
         click.option("--warmup", type=int, help="Steps until the rate is at its peak."),
@@ -133,10 +135,18 @@ class Tuning:
 
 
 def go(wish: Wish, folder: Path, options: dict[str, Any], tuning: Tuning | None = None) -> None:
-    """Assemble the run and train it: all of a model, or as `tuning` says."""
+    """Assemble the run and train it, all of a model or as `tuning` says; perhaps as one of torchrun's processes."""
+    from rookery.train import parallel
+
+    with parallel.together():
+        _train(wish, folder, options, tuning)
+
+
+def _train(wish: Wish, folder: Path, options: dict[str, Any], tuning: Tuning | None) -> None:
     import torch
 
     from rookery.ops.native import default_threads
+    from rookery.train import parallel
     from rookery.train.assemble import assemble
     from rookery.train.methods import Full
     from rookery.train.run import Run
@@ -144,19 +154,21 @@ def go(wish: Wish, folder: Path, options: dict[str, Any], tuning: Tuning | None 
 
     control = _control(wish, options)
     folder.mkdir(parents=True, exist_ok=True)
-    torch.set_num_threads(options["threads"] or default_threads())
+    torch.set_num_threads(options["threads"] or max(1, default_threads() // parallel.neighbours()))
     with _Bars() as bars:
-        found = assemble(wish, folder, bars.report)
+        found = parallel.in_turn(lambda: assemble(wish, folder, bars.report))
     settings = found.settings
     model = _model(found, control)
     method = tuning.prepared(model, found.checkpoint) if tuning else Full()
-    trainer = Trainer(model, found.batches, settings)
+    trainer = Trainer(parallel.placed(model), found.batches, settings)
     run = Run(trainer, folder, found.batches.fingerprint, found.held_out, found.tokenizer, method=method)
     _introduce(run, found)
     with _Line(run, found, options.get("sample")) as line:
         run.watcher = line
         finished = run.go()
     where = printable(str(folder))
+    if not parallel.first():
+        return
     if finished:
         click.echo(f"done: {_next(where, tuning, control)}")
     else:
@@ -195,7 +207,10 @@ def _next(where: str, tuning: Tuning | None, control: bool) -> str:
 
 def _introduce(run: Run, found: Assembled) -> None:
     from rookery.cli.tables import human_count
+    from rookery.train import parallel
 
+    if not parallel.first():
+        return
     config, settings = found.config, found.settings
     parameters = sum(p.numel() for p in run.trainer.model.parameters())
     learning = sum(p.numel() for p in run.trainer.model.parameters() if p.requires_grad)
@@ -222,6 +237,10 @@ class _Bars:
         return self
 
     def report(self, what: str, done: int, total: int) -> None:
+        from rookery.train import parallel
+
+        if not parallel.first():
+            return
         if what != self._what:
             self._stack.close()
             self._what, self._report = what, self._stack.enter_context(progress(what))
@@ -237,10 +256,13 @@ class _Line(Watcher):
     def __init__(self, run: Run, found: Assembled, sample: str | None) -> None:
         from rich.console import Console
 
+        from rookery.train import parallel
+
+        self._first = parallel.first()  # all hear the same, one says it
         self._run, self._found, self._sample = run, found, sample
-        self._console = Console(stderr=True, highlight=False)
+        self._console = Console(stderr=True, highlight=False, quiet=not self._first)
         self._said, self._speed = time.monotonic(), 0.0
-        self._status = self._console.status("") if self._console.is_terminal else None
+        self._status = self._console.status("") if self._console.is_terminal and self._first else None
 
     def __enter__(self) -> _Line:
         if self._status:
@@ -252,6 +274,8 @@ class _Line(Watcher):
             self._status.stop()
 
     def step(self, report: Report) -> None:
+        if not self._first:
+            return
         speed = report.tokens / max(report.seconds, 1e-9)
         self._speed = speed if self._speed == 0 else 0.9 * self._speed + 0.1 * speed
         if self._status:
@@ -285,7 +309,10 @@ class _Line(Watcher):
         from rookery.train.export import as_checkpoint
 
         run = self._run
-        model = rookery.load(as_checkpoint(run.trainer.model, run.tokenizer), tokenizer=run.tokenizer, threads=1)
+        checkpoint = as_checkpoint(run.trainer.model, run.tokenizer)  # every process gives its part
+        if not self._first:
+            return ""
+        model = rookery.load(checkpoint, tokenizer=run.tokenizer, threads=1)
         pieces = model.generate(text, rookery.Sampler(temperature=0.8, top_p=0.8), max_tokens=100)
         return "".join(piece.text for piece in pieces)
 

@@ -24,8 +24,9 @@ import torch.distributed as dist
 import torch.distributed.checkpoint as dcp
 from torch.distributed.checkpoint.state_dict import StateDictOptions, get_state_dict, set_state_dict
 
-from rookery.errors import FormatError
+from rookery.errors import FormatError, SettingsError
 from rookery.formats.target import said_of
+from rookery.train import parallel
 
 __all__ = ["Saved", "latest", "restore", "save"]
 
@@ -51,19 +52,16 @@ def save(folder: Path, model: Any, optimizer: Any, meta: dict[str, Any], keep: i
     path = folder / f"step-{meta['step']:08d}"
     partial = path.with_name(path.name + _PARTIAL)
     with said_of(path):
-        if _first():
-            shutil.rmtree(partial, ignore_errors=True)
-            partial.mkdir(parents=True)
-        _meet()
+        parallel.by_first(lambda: _begin(partial))
+        if parallel.anyone(not partial.is_dir()):
+            raise SettingsError(f"{folder}: not all machines see it; choose a folder that all of them share")
         parameters, state = get_state_dict(model, optimizer, options=_TRAINED)
         try:
             _alone_or_together(dcp.save, {"model": parameters, "optimizer": state}, partial)
         except dcp.api.CheckpointException as error:
             raise _cause(error) from None
-        if _first():
-            _finish(partial, path, meta)
-            _prune(folder, keep)
-        _meet()
+        parallel.by_first(lambda: _finish(partial, path, meta))
+        parallel.by_first(lambda: _prune(folder, keep))
     return path
 
 
@@ -95,7 +93,12 @@ def restore(saved: Saved, model: Any, optimizer: Any) -> None:
     """Load what is trained of the parameters, and the optimizer's state, in place."""
     parameters, state = get_state_dict(model, optimizer, options=_TRAINED)
     values = {"model": parameters, "optimizer": state}
-    _alone_or_together(dcp.load, values, saved.path)
+    try:
+        _alone_or_together(dcp.load, values, saved.path)
+    except dcp.api.CheckpointException as error:
+        raise FormatError(
+            f"{saved.path}: cannot be read on every machine ({_cause(error)}); the folder must be one that all share"
+        ) from None
     set_state_dict(
         model, optimizer, model_state_dict=values["model"], optim_state_dict=values["optimizer"], options=_TRAINED
     )
@@ -105,6 +108,11 @@ def _alone_or_together(function: Callable[..., Any], values: dict[str, Any], pat
     with warnings.catch_warnings():  # torch remarks on every single process that it is one
         warnings.simplefilter("ignore", UserWarning)
         function(values, checkpoint_id=path, no_dist=not dist.is_initialized())
+
+
+def _begin(partial: Path) -> None:
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
 
 
 def _finish(partial: Path, path: Path, meta: dict[str, Any]) -> None:
@@ -136,12 +144,3 @@ def _cause(error: Any) -> BaseException:
     first = next(iter(failures.values()), error)
     found: BaseException = first[0] if isinstance(first, tuple) else first
     return found
-
-
-def _first() -> bool:
-    return not dist.is_initialized() or dist.get_rank() == 0
-
-
-def _meet() -> None:
-    if dist.is_initialized():
-        dist.barrier()

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from rookery.formats import Checkpoint, save_checkpoint
 from rookery.tokenizer import Tokenizer, WorldTokenizer
+from rookery.train import parallel
 from rookery.train.model import TrainedModel
 from rookery.weights import Tensor
 
@@ -21,10 +24,11 @@ def as_checkpoint(model: TrainedModel, tokenizer: Tokenizer | None = None) -> Ch
     """The model as a checkpoint of float32 tensors, without copying them; with a vocabulary if there is one.
 
     Low-rank changes are added to their matrices when these are loaded.
+    Of several processes the first one has all tensors, the others have none; all must call it.
     """
-    found = dict(model.named_parameters())
+    found = parallel.whole(model)
     tensors = {
-        name: Tensor("F32", tuple(parameter.shape), partial(_whole, model, name), name)
+        name: Tensor("F32", tuple(parameter.shape), partial(_merged, model, found, name), name)
         for name, parameter in found.items()
         if not name.endswith((".lora_A", ".lora_B", ".time_state"))
     }
@@ -41,17 +45,18 @@ def as_checkpoint(model: TrainedModel, tokenizer: Tokenizer | None = None) -> Ch
 
 
 def export(model: TrainedModel, path: Path, tokenizer: Tokenizer | None = None, dtype: str = "F32") -> None:
-    """Write the model, whole or not at all, in the format that the suffix names."""
-    save_checkpoint(as_checkpoint(model, tokenizer), path, dtype=dtype)
+    """Write the model, whole or not at all, in the format that the suffix names.  For all processes to call."""
+    checkpoint = as_checkpoint(model, tokenizer)
+    parallel.by_first(lambda: save_checkpoint(checkpoint, path, dtype=dtype))
 
 
-def _whole(model: TrainedModel, name: str) -> np.ndarray:
+def _merged(model: TrainedModel, found: Mapping[str, torch.Tensor], name: str) -> np.ndarray:
     """The numbers of a tensor with what was learnt beside it."""
-    node = model.get_submodule(name.rpartition(".")[0])
-    numbers = _numbers(model.get_parameter(name))
-    if not (name.endswith(".weight") and hasattr(node, "lora_A")):
+    place, numbers = name.rpartition(".")[0], _numbers(found[name])
+    a, b = (found.get(f"{place}.lora_{part}") for part in "AB")
+    if a is None or b is None or not name.endswith(".weight"):
         return numbers
-    return numbers + np.float32(node.scale) * (_numbers(node.lora_B) @ _numbers(node.lora_A))
+    return numbers + np.float32(model.get_submodule(place).scale) * (_numbers(b) @ _numbers(a))
 
 
 def _numbers(parameter: object) -> np.ndarray:

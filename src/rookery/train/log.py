@@ -12,14 +12,15 @@ __all__ = ["Log", "read_log"]
 
 
 class Log:
-    """Appends to `path`.  Lines of steps after `step` are from a run that was cut off: they go."""
+    """Appends to `path`.  Lines of steps after `step` are from a run that was cut off: they go.
 
-    def __init__(self, path: Path, step: int) -> None:
-        kept = [line for line in read_log(path) if line["step"] <= step]
-        partial = path.with_name(path.name + ".partial")
-        partial.write_text("".join(json.dumps(line) + "\n" for line in kept))
-        os.replace(partial, path)
-        self._file = open(path, "a", buffering=1)  # noqa: SIM115
+    path: None writes nothing: another process does.
+    """
+
+    def __init__(self, path: Path | None, step: int) -> None:
+        if path is not None:
+            _cut_off(path, step)
+        self._file = open(path or os.devnull, "a", buffering=1)  # noqa: SIM115
 
     def write(self, **values: Any) -> None:
         """One line; it must have a `step`."""
@@ -27,6 +28,13 @@ class Log:
 
     def close(self) -> None:
         self._file.close()
+
+
+def _cut_off(path: Path, step: int) -> None:
+    kept = [line for line in read_log(path) if line["step"] <= step]
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text("".join(json.dumps(line) + "\n" for line in kept))
+    os.replace(partial, path)
 
 
 def read_log(path: Path) -> Iterator[dict[str, Any]]:

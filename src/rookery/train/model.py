@@ -54,12 +54,17 @@ class Block(Node):
     fused = True  # by rookery.ops.fused, where that can
 
     def forward(self, o: TorchOps, config: Config, x: torch.Tensor, v_first: Any, state: State) -> Any:
-        """config: of the model.  Returns x, v_first and the state after it: att_x, wkv, ffn_x."""
+        """config: of the model.  Returns x, v_first where it is made (else None), the state after: att_x, wkv, ffn_x.
+
+        What only passes through is not returned: who shards blocks would take it for a view, and warn.
+        """
         s = SimpleNamespace(att_x=state[0], wkv=state[1], ffn_x=state[2])
         b = _leaves(config, _joined(self))
+        if "ln0" in self._modules:  # the first block's, used in it: where blocks are sharded, only then is it whole
+            x = o.layer_norm(x, b.ln0)
         block = fused.block if self.fused and fused.suits(x) else stack.block
-        x, v_first = block(o, definition(config.version), b, x, s, v_first)
-        return x, v_first, (s.att_x, s.wkv, s.ffn_x)
+        x, values = block(o, definition(config.version), b, x, s, v_first)
+        return x, values if v_first is None else None, (s.att_x, s.wkv, s.ffn_x)
 
 
 class TrainedModel(Node):
@@ -119,17 +124,30 @@ class TrainedModel(Node):
     ) -> tuple[torch.Tensor, list[State]]:
         """What the head reads, (rows, width), and the states after the segments.
 
-        tokens: int64 (rows,), segments one after another, of `lengths`; states: theirs before, fresh ones by default.
+        tokens: int64 (rows,), segments one after another, of `lengths`; states: of the first segments, before them;
+        further segments begin afresh.
         """
         o = TorchOps(tokens, lengths, half=self.half)
-        states = self.fresh(len(lengths)) if states is None else states
-        blocks = list(self.blocks.children())
-        x = o.layer_norm(o.embed(self.emb.weight), blocks[0].ln0)
-        v_first, after = None, []
-        for module, state in zip(blocks, states, strict=True):
-            x, v_first, state = self._through(module, o, x, v_first, state)
+        states = self._begun(len(lengths), states)
+        x, v_first, after = o.embed(self.emb.weight), None, []
+        for module, state in zip(self.blocks.children(), states, strict=True):
+            x, values, state = self._through(module, o, x, v_first, state)
+            v_first = values if v_first is None else v_first
             after.append(state)
         return o.layer_norm(x, self.ln_out), after
+
+    def _begun(self, segments: int, states: list[State] | None) -> list[State]:
+        """The states given, and fresh ones for the other segments."""
+        if states is None:
+            return self.fresh(segments)
+        given = len(states[0][0])
+        fresh = self.fresh(segments - given)
+        if given == 0:
+            return fresh
+        return [
+            (torch.cat([a, d]), torch.cat([b, e]), torch.cat([c, f]))
+            for (a, b, c), (d, e, f) in zip(states, fresh, strict=True)
+        ]
 
     def _through(self, module: nn.Module, o: TorchOps, x: Any, v_first: Any, state: Any) -> Any:
         if self.recompute and torch.is_grad_enabled():

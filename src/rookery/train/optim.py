@@ -50,7 +50,7 @@ def optimizer(
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for name, parameter in named:
         if parameter.requires_grad:
-            decays = name.endswith(".weight") and parameter.squeeze().dim() >= 2
+            decays = name.endswith(".weight") and sum(n > 1 for n in parameter.shape) >= 2
             groups.setdefault((rate_factor(name, faster), weight_decay if decays else 0.0), []).append(parameter)
     return torch.optim.AdamW(
         [{"params": params, "weight_decay": decay, "factor": factor} for (factor, decay), params in groups.items()],

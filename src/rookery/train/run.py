@@ -21,7 +21,7 @@ from typing import Any
 
 from rookery.errors import SettingsError
 from rookery.tokenizer import Tokenizer
-from rookery.train import checkpoint
+from rookery.train import checkpoint, parallel
 from rookery.train.data import Batch
 from rookery.train.export import MODEL
 from rookery.train.log import Log
@@ -45,6 +45,7 @@ class Run:
     held_out:    batches to validate on.
     tokenizer:   whose vocabulary the model's file carries.
     method:      of fine-tuning, that the model has been prepared for; it writes what the run leaves.
+    watcher:     of several processes each has one, and all hear the same.
     """
 
     trainer: Trainer
@@ -59,14 +60,18 @@ class Run:
         """Resume if there is something to resume, train until the end or a signal.  Whether the end was reached."""
         self._resume()
         trainer, settings = self.trainer, self.trainer.settings
-        with closing(Log(self.folder / LOG, trainer.step)) as log, _signals() as told:
-            for report in trainer.reports(told):
+        path = self.folder / LOG if parallel.first() else None
+        with closing(Log(path, trainer.step)) as log, _signals() as told:
+            for report in trainer.reports():
                 log.write(**{k: v for k, v in asdict(report).items() if k != "skipped" or v})
                 self.watcher.step(report)
                 if _due(report.step, settings.validate_every, settings.steps) and self.held_out:
                     self._validate(log)
-                if _due(report.step, settings.save_every, settings.steps) or told():
+                stops = parallel.anyone(told())  # asked once a step: all processes stop after the same one
+                if _due(report.step, settings.save_every, settings.steps) or stops:
                     self.save()
+                if stops:
+                    break
         return trainer.step >= settings.steps
 
     def save(self) -> None:
@@ -83,7 +88,7 @@ class Run:
         self.watcher.validated(self.trainer.step, loss)
 
     def _resume(self) -> None:
-        saved = checkpoint.latest(self.folder, self.watcher.torn)
+        saved = parallel.by_first(lambda: checkpoint.latest(self.folder, self.watcher.torn))
         if saved is None:
             return
         _same(saved, self._meta(), self.folder)
@@ -98,15 +103,17 @@ class Run:
 
 
 # What may change when a run is resumed without making it another run.
-_FREE = {"validate_every", "validation_tokens", "save_every", "keep", "most_skipped", "recompute", "micro_batches"}
+_FREE = {"validate_every", "validation_tokens", "save_every", "keep", "most_skipped"}
+_FREE |= {"recompute", "micro_batches", "segment"}  # but for rounding
 
 
 def _same(saved: checkpoint.Saved, mine: Mapping[str, Any], folder: Path) -> None:
     """SettingsError where a resumed run would not be the run that was begun."""
+    free = _FREE - ({"segment"} if mine["settings"]["truncate"] else set())
     for part in ("method", "config", "settings"):
         for name, now in mine[part].items():
             then = saved.meta[part].get(name, "1" if name == "removal" else None)  # runs begun before it could differ
-            if name not in _FREE and then != now:
+            if name not in free and then != now:
                 raise SettingsError(
                     f"{folder}: was begun with {name}={then!r}, not {now!r}; use another folder, or that"
                 )
@@ -128,7 +135,7 @@ def _signals() -> Iterator[Callable[[], bool]]:
 
     def note(number: int, frame: FrameType | None) -> None:
         nonlocal told
-        if told and number == signal.SIGINT:
+        if told and number == signal.SIGINT and parallel.world() == 1:  # torchrun repeats what the terminal sent
             raise KeyboardInterrupt
         told = True
 

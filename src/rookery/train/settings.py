@@ -18,7 +18,9 @@ class Settings:
     steps:            optimizer steps in all.
     tokens_per_batch: tokens of a step, over all processes and micro-batches.
     micro_batches:    parts that a step's batch is cut into, to save memory; the result is the same up to rounding.
-    context:          the longest stretch of a document that is read in one piece.
+    context:          the longest stretch of a document that gradients know of.
+    segment:          tokens that a process keeps at once, 0 for all; more go in passes, with the same result (`long`).
+    truncate:         end gradients where such a pass ends: less work, and wrong.
     rate, final_rate: learning rate at the top of the schedule and at its end.
     warmup:           steps until the rate is at its top.
     weight_decay:     of the matrices.
@@ -37,6 +39,8 @@ class Settings:
     tokens_per_batch: int = 4096
     micro_batches: int = 1
     context: int = 512
+    segment: int = 0
+    truncate: bool = False
     rate: float = 1e-3
     final_rate: float = 1e-4
     warmup: int = 20
@@ -55,13 +59,14 @@ class Settings:
     def __post_init__(self) -> None:
         for name in ("steps", "tokens_per_batch", "micro_batches", "context", "keep", "validation_tokens"):
             self._check(name, getattr(self, name) >= 1, "at least 1")
-        for name in ("warmup", "validate_every", "save_every", "most_skipped", "seed"):
+        for name in ("segment", "warmup", "validate_every", "save_every", "most_skipped", "seed"):
             self._check(name, getattr(self, name) >= 0, "0 or more")
         self._check("rate", 0 < self.rate < 10, "more than 0 and less than 10")
         self._check("final_rate", 0 <= self.final_rate <= self.rate, f"from 0 to the rate, {self.rate}")
         self._check("weight_decay", 0 <= self.weight_decay < 100, "0 to 100")
         self._check("clip", self.clip > 0, "more than 0")
         self._check("flatten", 0 <= self.flatten < 1, "0 to 1")
+        self._check("truncate", self.segment > 0 or not self.truncate, "False, or a segment to truncate at")
         self._check("micro_batches", self.micro_batches <= self.tokens_per_batch, "no more than tokens_per_batch")
 
     def _check(self, name: str, holds: bool, expected: str) -> None:

@@ -8,7 +8,7 @@ and nothing draws random numbers on the way.  So a run that is stopped and resum
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from time import perf_counter
 from typing import Protocol
@@ -16,10 +16,12 @@ from typing import Protocol
 import torch
 
 from rookery.errors import NumericError
+from rookery.train import long, parallel
 from rookery.train.data import Batch, micro
 from rookery.train.loss import cross_entropy
 from rookery.train.model import TrainedModel
 from rookery.train.optim import Schedule, optimizer
+from rookery.train.passes import passes
 from rookery.train.settings import Settings
 from rookery.train.transformer import Transformer
 
@@ -67,35 +69,41 @@ class Trainer:
     def advance(self) -> Report:
         """One step.  NumericError where too many in a row had gradients that are not finite."""
         start, rate = perf_counter(), self.schedule.at(self.step)
-        batch = self.batches.at(self.step)
+        batch = self.batches.at(self.step, parallel.rank(), parallel.world())
         loss = self._backward(batch)
-        norm = float(torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.clip))
+        norm = parallel.clip(self.model, self.settings.clip)
         finite = math.isfinite(norm) and math.isfinite(loss)
         if finite:
             self._update(rate)
         self.optimizer.zero_grad(set_to_none=True)
         self.step += 1
         self._count_skipped(finite, loss)
-        return Report(self.step, loss, norm, rate, len(batch.tokens), perf_counter() - start, not finite)
+        tokens = int(parallel.total(len(batch.tokens)))
+        return Report(self.step, loss, norm, rate, tokens, perf_counter() - start, not finite)
 
     def _backward(self, batch: Batch) -> float:
-        """Gradients of the mean loss over the batch's targets; that loss."""
-        total, loss, parts = max(float(batch.weights.sum()), 1e-9), 0.0, self.settings.micro_batches
+        """Gradients of the mean loss over the batch's targets, on all processes; that loss."""
+        total, loss, parts = self._targets(batch), 0.0, self.settings.micro_batches
         for i in range(parts):
             part = micro(batch, i, parts) if parts > 1 else batch
-            if part.lengths:
-                mean = self._loss(part) / total
-                mean.backward()
-                loss += mean.item()
-        return loss
+            plan = passes(part.lengths, self.settings.segment)
+            loss += long.backward(self.model, self._mean(total), part, plan, self.settings.truncate)
+        return parallel.mean(loss)
 
-    def _loss(self, batch: Batch) -> torch.Tensor:
-        device = next(self.model.parameters()).device
-        tokens, targets = (torch.as_tensor(x, dtype=torch.int64, device=device) for x in (batch.tokens, batch.targets))
-        weights = torch.as_tensor(batch.weights, dtype=torch.float32, device=device)
-        hidden, _ = self.model(tokens, batch.lengths)
-        head = self.model.head.weight
-        return cross_entropy(hidden, head, targets, weights, flatten=self.settings.flatten, half=self.model.half)
+    def _targets(self, batch: Batch) -> float:
+        """Targets of the whole batch, per process: torch takes the mean of their gradients, we want the sum."""
+        return max(parallel.mean(float(batch.weights.sum())), 1e-9)
+
+    def _mean(self, total: float) -> long.Loss:
+        device, settings, half = next(self.model.parameters()).device, self.settings, self.model.half
+
+        def mean(hidden: torch.Tensor, rows: Batch) -> torch.Tensor:
+            targets = torch.as_tensor(rows.targets, dtype=torch.int64, device=device)
+            weights = torch.as_tensor(rows.weights, dtype=torch.float32, device=device)
+            head = self.model.head.weight
+            return cross_entropy(hidden, head, targets, weights, flatten=settings.flatten, half=half) / total
+
+        return mean
 
     def _update(self, rate: float) -> None:
         for group in self.optimizer.param_groups:
@@ -110,11 +118,13 @@ class Trainer:
                 "lower the learning rate, or look at the data there"
             )
 
-    @torch.no_grad()
-    def validate(self, batches: Iterable[Batch]) -> float:
-        """Nats per target over held-out batches."""
-        loss = total = 0.0
-        for batch in batches:
-            loss += self._loss(batch).item()
-            total += float(batch.weights.sum())
-        return loss / max(total, 1e-9)
+    def validate(self, batches: Sequence[Batch]) -> float:
+        """Nats per target over held-out batches, which the processes share among them."""
+        rank, world, loss, total = parallel.rank(), parallel.world(), 0.0, 0.0
+        for i in range(0, len(batches), world):
+            batch = batches[min(i + rank, len(batches) - 1)]
+            found = long.evaluate(self.model, self._mean(1.0), batch, passes(batch.lengths, self.settings.segment))
+            if i + rank < len(batches):  # otherwise it only kept the others company
+                loss += found
+                total += float(batch.weights.sum())
+        return parallel.total(loss) / max(parallel.total(total), 1e-9)
