@@ -22,6 +22,7 @@ from rookery.parameters import parameters
 from rookery.state import State
 
 if TYPE_CHECKING:
+    from rookery.adapter import Adapter
     from rookery.engine import Generation
     from rookery.sampling import Sampler
     from rookery.tokenizer import Tokenizer
@@ -162,6 +163,8 @@ def load(
     group_norm_eps: float | None = None,
     progress: Callable[[int, int], None] | None = None,
     sparse: str = "auto",
+    adapter: Adapter | str | Path | None = None,
+    adapter_alpha: float | None = None,
 ) -> Model:
     """Load a model from any supported file or directory; what it is, is decided by its content.
 
@@ -173,8 +176,12 @@ def load(
     progress:  called with (matrices done, matrices in all) while loading.
     sparse:    whether to skip zeros in the channel mix, which changes no bit: "auto" in the layers where the file says
                that it pays (`rookery quantize` counts them), "always" or "never".  Only Q8_0 matrices can.
+    adapter:   what fine-tuning learnt: a file of low-rank changes (LoRA), tuned states or both.  Matrices it changes
+               are merged while they are loaded: in F32 where the model is, otherwise in F16.
+    adapter_alpha: the scale of the changes times their rank, where the file does not say it (RWKV-PEFT's).
     """
     checkpoint = path if isinstance(path, Checkpoint) else open_checkpoint(path)
+    checkpoint = _with_adapter(checkpoint, adapter, adapter_alpha)
     config = _config(checkpoint, group_norm_eps)
     words = _tokenizer(tokenizer, checkpoint, config)
     layout = StateLayout(config)
@@ -196,6 +203,16 @@ def load(
         tuned = {name: tensor.numpy() for name, tensor in checkpoint.initial_state.items()}
         model.initial = State.from_time_state(layout, tuned, mark, words.fingerprint)
     return model
+
+
+def _with_adapter(checkpoint: Checkpoint, adapter: Adapter | str | Path | None, alpha: float | None) -> Checkpoint:
+    if adapter is None and alpha is None:
+        return checkpoint
+    if adapter is None:
+        raise SettingsError(f"adapter_alpha={alpha}: there is no adapter to scale; give one, or leave it out")
+    from rookery.adapter import Adapter, adapted, read_adapter
+
+    return adapted(checkpoint, adapter if isinstance(adapter, Adapter) else read_adapter(adapter), alpha)
 
 
 def _located(error: RookeryError, path: Path) -> RookeryError:

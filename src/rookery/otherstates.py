@@ -21,8 +21,8 @@ def from_time_state(
     layout: StateLayout, tensors: Mapping[str, np.ndarray], model: str, tokenizer: str, *, transposed: bool = False
 ) -> State:
     """See `State.from_time_state`."""
-    if layout.config.version[0] in "45":
-        raise StateError(f"RWKV-{layout.config.version} has no tuned initial states; they exist for v6 and v7")
+    if layout.config.version == "4":
+        raise StateError("RWKV-4 has no tuned initial states; they exist from version 5 on, which has matrix states")
     data = layout.zeros()
     names = [f"blocks.{i}.att.time_state" for i in range(layout.config.layers)]
     if set(tensors) != set(names):

@@ -18,7 +18,7 @@ LAYERS = (
     {"chain", "config", "models", "quant", "sampling", "stopping"},
     {"fingerprint", "layout", "weights"},
     {"formats", "ops", "state"},
-    {"initialise", "otherstates", "parameters", "statefile", "tokenizer"},
+    {"adapter", "initialise", "otherstates", "parameters", "statefile", "tokenizer"},
     {"cache", "model"},
     {"generation"},
     {"engine"},

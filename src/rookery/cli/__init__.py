@@ -33,6 +33,8 @@ COMMANDS = {
     "evaluate": ("rookery.cli.evaluate", "Train small models on tasks and say which can do them."),
     "embed": ("rookery.cli.embed", "Turn texts into vectors."),
     "train": ("rookery.cli.train", "Train a model on data, or take one further."),
+    "tune": ("rookery.cli.tune", "Fine-tune a model: LoRA, its initial state, or all of it."),
+    "merge": ("rookery.cli.merge", "Write a model with what fine-tuning learnt."),
     "plot": ("rookery.cli.plot", "Draw the loss of training runs."),
     "vocabulary": ("rookery.cli.vocabulary", "Make a small vocabulary for some texts."),
     "init": ("rookery.cli.init", "Create a new model with initial or random weights."),

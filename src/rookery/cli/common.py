@@ -33,6 +33,8 @@ def model_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--tokenizer", metavar="PATH", help="Vocabulary file; default: the model's own, else by size."),
         click.option("--executor", type=click.Choice(["native", "numpy"]), default="native", help=_EXECUTOR),
         click.option("--group-norm-eps", type=float, help="For v5 and later; default 64e-5."),
+        click.option("--adapter", type=click.Path(path_type=Path), help="What fine-tuning learnt: LoRA, tuned state."),
+        click.option("--adapter-alpha", type=float, help="Its alpha, where the file does not say it."),
     )
     for option in reversed(options):
         command = option(command)
@@ -41,10 +43,13 @@ def model_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 def load_model(
     path: str,
+    *,
     threads: int = 0,
     tokenizer: str | None = None,
     executor: str = "native",
     group_norm_eps: float | None = None,
+    adapter: Path | None = None,
+    adapter_alpha: float | None = None,
 ) -> Model:
     """Load a model, with a progress bar on stderr if it takes long."""
     from rookery.model import load
@@ -57,6 +62,8 @@ def load_model(
             executor=executor,
             group_norm_eps=group_norm_eps,
             progress=report,
+            adapter=adapter,
+            adapter_alpha=adapter_alpha,
         )
 
 

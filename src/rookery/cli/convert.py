@@ -17,7 +17,7 @@ from rookery.errors import RookeryError, SettingsError
 if TYPE_CHECKING:
     from rookery.formats import Checkpoint
 
-__all__ = ["check_target", "command"]
+__all__ = ["check_target", "command", "left_behind"]
 
 
 @click.command("convert")
@@ -50,7 +50,7 @@ def command(
     with progress("Converting") as report:
         save_checkpoint(checkpoint, target, format, dtype, report)
     about = _report(checkpoint, target, format)
-    if note := _left_behind(checkpoint, format) or _too_narrow(checkpoint, dtype):
+    if note := left_behind(checkpoint, format) or _too_narrow(checkpoint, dtype):
         about["note"] = note
     if check:
         about["check"] = _compare(checkpoint, target)
@@ -72,7 +72,7 @@ def check_target(source: Path, target: Path, force: bool) -> None:
         raise SettingsError(f"{target}: already exists; choose another name, or replace it with --force")
 
 
-def _left_behind(checkpoint: Checkpoint, format: str) -> str | None:
+def left_behind(checkpoint: Checkpoint, format: str) -> str | None:
     """What the new file lacks: a vocabulary that its size alone does not tell."""
     from rookery.tokenizer import tokenizer_for
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+import os
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,13 +19,15 @@ from rookery.errors import MissingExtra, SettingsError
 from rookery.train.watcher import Watcher
 
 if TYPE_CHECKING:
+    from rookery.formats import Checkpoint
     from rookery.train.assemble import Assembled, Wish
+    from rookery.train.methods import Method
     from rookery.train.model import TrainedModel
     from rookery.train.run import Run
     from rookery.train.trainer import Report
     from rookery.train.transformer import Transformer
 
-__all__ = ["go", "run_options", "wish_of"]
+__all__ = ["Tuning", "go", "run_options", "wish_of"]
 
 EVERY_S = 10.0  # seconds between lines where no terminal shows a live one
 _SETTINGS = (
@@ -92,26 +96,62 @@ def wish_of(data: tuple[str, ...], *, sizes: dict[str, int], options: dict[str, 
 
 
 def _check_torch() -> None:
+    # Before torch loads: threads of its that wait spin, which costs most of the speed where others use the processors.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         import torch  # noqa: F401
     except ImportError:
         raise MissingExtra("training needs torch: pip install 'rookery[train]'") from None
 
 
-def go(wish: Wish, folder: Path, options: dict[str, Any]) -> None:
-    """Assemble the run and train it, as one of the processes that torchrun started if it did."""
+@dataclass(frozen=True, slots=True)
+class Tuning:
+    """How a model is fine-tuned.  adapter: what another run learnt, to go on from."""
+
+    method: Any
+    model: Path
+    adapter: Path | None = None
+
+    def prepared(self, model: TrainedModel, checkpoint: Checkpoint) -> Method:
+        """The method, which now knows whom it tunes."""
+        from rookery.adapter import read_adapter
+        from rookery.fingerprint import fingerprint
+        from rookery.train.methods import load_adapter
+
+        method: Method = replace(self.method, base=fingerprint(checkpoint))
+        method.prepare(model)
+        if self.adapter is not None:
+            load_adapter(model, read_adapter(self.adapter), fingerprint(checkpoint))
+        return method
+
+    def use(self, folder: str) -> str:
+        """The command that runs what was learnt."""
+        name = self.method.described()["name"]
+        if name == "full":
+            return f"rookery run {folder}/model.rookery"
+        model = printable(str(self.model))
+        file = "--state {}/time_state.pth" if name == "state" else "--adapter {}/adapter.safetensors"
+        return f"rookery run {model} {file.format(folder)}"
+
+
+def go(wish: Wish, folder: Path, options: dict[str, Any], tuning: Tuning | None = None) -> None:
+    """Assemble the run and train it: all of a model, or as `tuning` says.
+
+    It is one of several processes if torchrun started it so.
+    """
     from rookery.train import parallel
 
     with parallel.together():
-        _train(wish, folder, options)
+        _train(wish, folder, options, tuning)
 
 
-def _train(wish: Wish, folder: Path, options: dict[str, Any]) -> None:
+def _train(wish: Wish, folder: Path, options: dict[str, Any], tuning: Tuning | None) -> None:
     import torch
 
     from rookery.ops.native import default_threads
     from rookery.train import parallel
     from rookery.train.assemble import assemble
+    from rookery.train.methods import Full
     from rookery.train.run import Run
     from rookery.train.trainer import Trainer
 
@@ -121,8 +161,10 @@ def _train(wish: Wish, folder: Path, options: dict[str, Any]) -> None:
     with _Bars() as bars:
         found = parallel.in_turn(lambda: assemble(wish, folder, bars.report))
     settings = found.settings
-    trainer = Trainer(parallel.placed(_model(found, control)), found.batches, settings)
-    run = Run(trainer, folder, found.batches.fingerprint, found.held_out, found.tokenizer)
+    model = _model(found, control)
+    method = tuning.prepared(model, found.checkpoint) if tuning else Full()
+    trainer = Trainer(parallel.placed(model), found.batches, settings)
+    run = Run(trainer, folder, found.batches.fingerprint, found.held_out, found.tokenizer, method=method)
     _introduce(run, found)
     with _Line(run, found, options.get("sample")) as line:
         run.watcher = line
@@ -131,7 +173,7 @@ def _train(wish: Wish, folder: Path, options: dict[str, Any]) -> None:
     if not parallel.first():
         return
     if finished:
-        click.echo(f"done: rookery {'plot' if control else 'run'} {where}{'' if control else '/model.rookery'}")
+        click.echo(f"done: {_next(where, tuning, control)}")
     else:
         click.echo(f"stopped after step {trainer.step}; the same command goes on from there", err=True)
 
@@ -159,6 +201,13 @@ def _model(found: Assembled, control: bool) -> TrainedModel | Transformer:
     return TrainedModel.of(found.checkpoint, **how)
 
 
+def _next(where: str, tuning: Tuning | None, control: bool) -> str:
+    """What to do with a finished run."""
+    if tuning:
+        return tuning.use(where)
+    return f"rookery plot {where}" if control else f"rookery run {where}/model.rookery"
+
+
 def _introduce(run: Run, found: Assembled) -> None:
     from rookery.cli.tables import human_count
     from rookery.train import parallel
@@ -167,11 +216,13 @@ def _introduce(run: Run, found: Assembled) -> None:
         return
     config, settings = found.config, found.settings
     parameters = sum(p.numel() for p in run.trainer.model.parameters())
+    learning = sum(p.numel() for p in run.trainer.model.parameters() if p.requires_grad)
+    some = f", {human_count(learning)} of them trained" if 2 * learning < parameters else ""
     sizes = ", ".join(human_count(size) for size in found.batches.sizes)
     beside = "" if run.trainer.model.config == config else "Transformer beside "
     click.echo(
         f"{beside}RWKV-{config.version}, {config.layers} layers of {config.width}, vocabulary {config.vocab}: "
-        f"{human_count(parameters)} parameters\n"
+        f"{human_count(parameters)} parameters{some}\n"
         f"{sizes} tokens of {found.bytes_per_token:.2f} bytes; {settings.steps} steps of {settings.tokens_per_batch}, "
         f"{sum(found.batches.epochs(settings.steps)) / len(found.batches.sizes):.2f} times through",
         err=True,

@@ -19,7 +19,7 @@ from rookery.formats.checkpoint import Checkpoint, Tensor
 from rookery.formats.removal import removal_in
 from rookery.quant import FORMATS
 
-__all__ = ["check_finite", "checked"]
+__all__ = ["check_finite", "checked", "checked_states"]
 
 Tensors = dict[str, Tensor]
 
@@ -56,7 +56,7 @@ def checked(checkpoint: Checkpoint) -> Checkpoint:
     _check_missing(weights, wanted, config, origin)
     tensors = {name: _fit(name, weights[name], shape, origin) for name, shape in wanted.items() if name in weights}
     kept = {name: tensor for name, tensor in tensors.items() if tensor is not None}
-    initial = _states(states | checkpoint.initial_state, config, origin)
+    initial = checked_states(states | checkpoint.initial_state, config, origin)
     return replace(checkpoint, tensors=kept, config=config, initial_state=initial)
 
 
@@ -81,8 +81,8 @@ def _split(tensors: Tensors, origin: str) -> tuple[Tensors, Tensors]:
         kind = next((kind for ending, kind in _ADAPTERS.items() if name.endswith(ending)), None)
         if kind:
             raise UnsupportedError(
-                f"{origin}: tensor {name!r} belongs to a {kind} adapter, not to a whole model; open the base "
-                "checkpoint and apply the adapter to it"
+                f"{origin}: tensor {name!r} belongs to a {kind} adapter, not to a whole model; open the model "
+                "it was made for, and give this file with --adapter"
             )
     states = {name: tensor for name, tensor in tensors.items() if _STATE.match(name)}
     if states and len(states) == len(tensors):
@@ -116,8 +116,11 @@ def _fit(name: str, tensor: Tensor, shape: tuple[int, ...], origin: str) -> Tens
     return lazy.reshaped(tensor, shape)
 
 
-def _states(states: Tensors, config: Config, origin: str) -> Tensors:
-    """Tuned states (heads, head size, head size), checked, in the order of the blocks."""
+def checked_states(states: Tensors, config: Config, origin: str) -> Tensors:
+    """Tuned states (heads, head size, head size), in the order of the blocks.
+
+    FormatError and its kinds, naming `origin` and the tensor, where they are not those of a model of this config.
+    """
     n = config.head_size
     out: Tensors = {}
     for layer in range(config.layers if config.version != "4" else 0):  # version 4 has no matrix state

@@ -11,7 +11,7 @@ from rookery.formats.check import checked
 from rookery.formats.checkpoint import Checkpoint, Tensor
 from rookery.formats.source import regular
 
-__all__ = ["READERS", "Reader", "open_checkpoint", "read_tensors"]
+__all__ = ["READERS", "Reader", "open_checkpoint", "read_tensors", "read_unnamed"]
 
 # Modules, imported when a file is sniffed.  The first that claims the file reads it: safetensors before pth, because
 # a header of 640 bytes begins like a pickle.
@@ -56,12 +56,17 @@ def read_tensors(path: str | Path) -> dict[str, Tensor]:
 
     For states, adapters and other companions of a model.
     """
+    return read_unnamed(path).tensors
+
+
+def read_unnamed(path: str | Path) -> Checkpoint:
+    """The same with the metadata, where the format has any: an unchecked checkpoint."""
     path = Path(path)
     module = _reader(path)
     if not hasattr(module, "read_unnamed"):
         raise FormatError(f"{path}: expected a .pth or safetensors file")
-    tensors: dict[str, Tensor] = module.read_unnamed(path).tensors
-    return tensors
+    opened: Checkpoint = module.read_unnamed(path)
+    return opened
 
 
 def _reader(path: Path) -> Reader:

@@ -18,7 +18,7 @@ from rookery.formats.stream import Part, Progress, Stream, dense_parts
 from rookery.formats.target import atomic
 from rookery.formats.zip_writer import ZipWriter
 
-__all__ = ["write"]
+__all__ = ["write", "write_stream"]
 
 _ROOT = "archive"
 _CLASSES = {format: name for name, format in STORAGES.items()}
@@ -26,7 +26,11 @@ _CLASSES = {format: name for name, format in STORAGES.items()}
 
 def write(checkpoint: Checkpoint, path: Path, dtype: str | None, progress: Progress | None) -> None:
     """Official names and shapes; every tensor in one type, vectors too, as the official trainers write them."""
-    stream = Stream(dense_parts(checkpoint, dtype), checkpoint.release, progress)
+    write_stream(path, Stream(dense_parts(checkpoint, dtype), checkpoint.release, progress))
+
+
+def write_stream(path: Path, stream: Stream) -> None:
+    """A file with the parts of the stream in its order."""
     pickle = _pickle(stream.parts)
     with atomic(path) as file:
         archive = ZipWriter(file)

@@ -8,6 +8,7 @@ row of documents is several segments, a document longer than the memory several 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -15,7 +16,24 @@ import torch.nn.functional as F
 
 from rookery.ops import wkv
 
-__all__ = ["TorchOps"]
+__all__ = ["Adapted", "TorchOps"]
+
+
+@dataclass(frozen=True, slots=True)
+class Adapted:
+    """A matrix and the low-rank change that is learnt beside it: W + scale B A, never formed.
+
+    weight: (outputs, inputs).  a: (rank, inputs).  b: (outputs, rank).
+    """
+
+    weight: torch.Tensor
+    a: torch.Tensor
+    b: torch.Tensor
+    scale: float
+
+    @property
+    def shape(self) -> torch.Size:
+        return self.weight.shape
 
 
 class TorchOps:
@@ -47,7 +65,9 @@ class TorchOps:
     def take(self, x: torch.Tensor) -> torch.Tensor:
         return x if self.wanted is None else x[self.wanted]
 
-    def linear(self, x: torch.Tensor, w: torch.Tensor) -> torch.Tensor:
+    def linear(self, x: torch.Tensor, w: torch.Tensor | Adapted) -> torch.Tensor:
+        if isinstance(w, Adapted):
+            return self.linear(x, w.weight) + w.scale * self.linear(self.linear(x, w.a), w.b)
         if self.half is None:
             return F.linear(x, w)
         return F.linear(x.to(self.half), w.to(self.half)).to(x.dtype)

@@ -48,6 +48,7 @@ class Wish:
     leading:    token in front of every document; None for none.
     settings:   fields of `Settings` that differ from what the size suggests; `tokens` may stand for `steps`.
     sizes:      fields of the new model's config that differ from the size's: layers, width, head_size, vocab.
+    rates:      the first and last learning rate of a model by its width, in place of what is usual.
     """
 
     data: Sequence[str]
@@ -62,6 +63,7 @@ class Wish:
     leading: int | None = 0
     settings: Mapping[str, Any] = field(default_factory=dict)
     sizes: Mapping[str, int] = field(default_factory=dict)
+    rates: Callable[[int], tuple[float, float]] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,11 +155,12 @@ def _settings(wish: Wish, size: Size, opened: Checkpoint | None) -> Settings:
     """The size's recipe; a model that is there already learns slower."""
     width = size.width if opened is None or opened.config is None else opened.config.width
     gentle = 1.0 if opened is None else 0.1
+    rate, final = wish.rates(width) if wish.rates else (gentle * RATE / width, gentle * FINAL_RATE / width)
     suggested = {
         "tokens_per_batch": size.tokens_per_batch,
         "context": size.context,
-        "rate": gentle * RATE / width,
-        "final_rate": gentle * FINAL_RATE / width,
+        "rate": rate,
+        "final_rate": final,
     }
     given = dict(wish.settings)
     tokens = given.pop("tokens", None)

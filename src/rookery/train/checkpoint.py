@@ -22,7 +22,7 @@ from typing import Any
 import torch
 import torch.distributed as dist
 import torch.distributed.checkpoint as dcp
-from torch.distributed.checkpoint.state_dict import get_state_dict, set_state_dict
+from torch.distributed.checkpoint.state_dict import StateDictOptions, get_state_dict, set_state_dict
 
 from rookery.errors import FormatError, SettingsError
 from rookery.formats.target import said_of
@@ -31,6 +31,7 @@ from rookery.train import parallel
 __all__ = ["Saved", "latest", "restore", "save"]
 
 META = "meta.json"
+_TRAINED = StateDictOptions(ignore_frozen_params=True, strict=False)  # what is frozen comes with the model
 _PARTIAL = ".partial"
 
 
@@ -54,7 +55,7 @@ def save(folder: Path, model: Any, optimizer: Any, meta: dict[str, Any], keep: i
         parallel.by_first(lambda: _begin(partial))
         if parallel.anyone(not partial.is_dir()):
             raise SettingsError(f"{folder}: not all machines see it; choose a folder that all of them share")
-        parameters, state = get_state_dict(model, optimizer)
+        parameters, state = get_state_dict(model, optimizer, options=_TRAINED)
         try:
             _alone_or_together(dcp.save, {"model": parameters, "optimizer": state}, partial)
         except dcp.api.CheckpointException as error:
@@ -89,8 +90,8 @@ def verified(path: Path) -> dict[str, Any]:
 
 
 def restore(saved: Saved, model: Any, optimizer: Any) -> None:
-    """Load parameters and the optimizer's state, in place."""
-    parameters, state = get_state_dict(model, optimizer)
+    """Load what is trained of the parameters, and the optimizer's state, in place."""
+    parameters, state = get_state_dict(model, optimizer, options=_TRAINED)
     values = {"model": parameters, "optimizer": state}
     try:
         _alone_or_together(dcp.load, values, saved.path)
@@ -98,7 +99,9 @@ def restore(saved: Saved, model: Any, optimizer: Any) -> None:
         raise FormatError(
             f"{saved.path}: cannot be read on every machine ({_cause(error)}); the folder must be one that all share"
         ) from None
-    set_state_dict(model, optimizer, model_state_dict=values["model"], optim_state_dict=values["optimizer"])
+    set_state_dict(
+        model, optimizer, model_state_dict=values["model"], optim_state_dict=values["optimizer"], options=_TRAINED
+    )
 
 
 def _alone_or_together(function: Callable[..., Any], values: dict[str, Any], path: Path) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from rookery.formats import Checkpoint, save_checkpoint
 from rookery.tokenizer import Tokenizer, WorldTokenizer
@@ -13,29 +15,52 @@ from rookery.train import parallel
 from rookery.train.model import TrainedModel
 from rookery.weights import Tensor
 
-__all__ = ["as_checkpoint", "export"]
+__all__ = ["MODEL", "as_checkpoint", "export"]
+
+MODEL = "model.rookery"  # in the folder of a run
 
 
 def as_checkpoint(model: TrainedModel, tokenizer: Tokenizer | None = None) -> Checkpoint:
     """The model as a checkpoint of float32 tensors, without copying them; with a vocabulary if there is one.
 
-    Of several processes the first one has all tensors, the others have none; all must call it.
+    Low-rank changes are added to their matrices when these are loaded.  Of several processes the first one has all
+    tensors, the others have none; all must call it.
     """
+    found = parallel.whole(model)
     tensors = {
+        name: Tensor("F32", tuple(parameter.shape), partial(_merged, found, _scale(model, name), name), name)
+        for name, parameter in found.items()
+        if not name.endswith((".lora_A", ".lora_B", ".time_state"))
+    }
+    states = {
         name: Tensor("F32", tuple(parameter.shape), partial(_numbers, parameter), name)
-        for name, parameter in parallel.whole(model).items()
+        for name, parameter in found.items()
+        if name.endswith(".time_state")
     }
     vocabulary = None
     if isinstance(tokenizer, WorldTokenizer):
         words = ((id, tokenizer.token_bytes(id)) for id in range(tokenizer.vocab_size))
         vocabulary = {id: word for id, word in words if word}
-    return Checkpoint(Path("trained"), "new", tensors, vocabulary=vocabulary, config=model.config)
+    return Checkpoint(Path("trained"), "new", tensors, vocabulary=vocabulary, config=model.config, initial_state=states)
 
 
 def export(model: TrainedModel, path: Path, tokenizer: Tokenizer | None = None, dtype: str = "F32") -> None:
     """Write the model, whole or not at all, in the format that the suffix names.  For all processes to call."""
     checkpoint = as_checkpoint(model, tokenizer)
     parallel.by_first(lambda: save_checkpoint(checkpoint, path, dtype=dtype))
+
+
+def _scale(model: TrainedModel, name: str) -> float:
+    scale: float = model.get_submodule(name.rpartition(".")[0]).scale
+    return scale
+
+
+def _merged(found: Mapping[str, torch.Tensor], scale: float, name: str) -> np.ndarray:
+    """The numbers of a tensor with what was learnt beside it."""
+    numbers, path = _numbers(found[name]), name.removesuffix("weight")
+    if path == name or path + "lora_A" not in found:
+        return numbers
+    return numbers + np.float32(scale) * (_numbers(found[path + "lora_B"]) @ _numbers(found[path + "lora_A"]))
 
 
 def _numbers(parameter: object) -> np.ndarray:

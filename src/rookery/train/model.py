@@ -20,7 +20,7 @@ from rookery.formats.checkpoint import Checkpoint
 from rookery.layout import EMPTY_EXPONENT, StateLayout
 from rookery.models import definition, stack
 from rookery.ops import fused
-from rookery.ops.torch import TorchOps
+from rookery.ops.torch import Adapted, TorchOps
 from rookery.parameters import tree
 from rookery.weights import Tensor
 
@@ -45,6 +45,7 @@ class Node(nn.Module):
         child.put(rest, parameter)
 
     _is_list = False
+    scale = 1.0  # of the low-rank change of a matrix, where there is one
 
 
 class Block(Node):
@@ -58,7 +59,7 @@ class Block(Node):
         What only passes through is not returned: who shards blocks would take it for a view, and warn.
         """
         s = SimpleNamespace(att_x=state[0], wkv=state[1], ffn_x=state[2])
-        b = _leaves(config, dict(self.named_parameters()))
+        b = _leaves(config, _joined(self))
         if "ln0" in self._modules:  # the first block's, used in it: where blocks are sharded, only then is it whole
             x = o.layer_norm(x, b.ln0)
         block = fused.block if self.fused and fused.suits(x) else stack.block
@@ -87,6 +88,7 @@ class TrainedModel(Node):
     ) -> None:
         super().__init__()
         self.config, self.layout, self.half, self.recompute = config, StateLayout(config), half, recompute
+        self.faster: dict[str, float] = {}  # parameters, by the last part of their names, that learn at another rate
         for name, tensor in tensors.items():
             numbers = np.array(tensor.numpy(), np.float32)  # a copy: the file stays as it is
             used = not optional(name)
@@ -100,18 +102,20 @@ class TrainedModel(Node):
         """From a checkpoint, opened or new."""
         whole = checked(source)
         assert whole.config is not None
-        return cls(whole.config, whole.tensors, **settings)
+        return cls(whole.config, whole.tensors | whole.initial_state, **settings)
 
     def fresh(self, segments: int) -> list[State]:
         """States before any token, one triple of (segments, ...) per block."""
         like = next(self.parameters())
         states = []
-        for layer in self.layout.layers:
+        for layer, module in zip(self.layout.layers, self.blocks.children(), strict=True):
             fields = [
                 torch.zeros(segments, *f.shape, dtype=like.dtype, device=like.device) for f in vars(layer).values()
             ]
             if self.config.version == "4":
                 fields[1][:, 2] = EMPTY_EXPONENT
+            elif hasattr(module.att, "time_state"):  # (H, value lane, key lane), as the official trainers write it
+                fields[1] = module.att.time_state.transpose(1, 2).expand_as(fields[1]).contiguous()
             states.append(tuple(fields))
         return states
 
@@ -154,10 +158,21 @@ class TrainedModel(Node):
         return TorchOps(hidden.new_zeros(0, dtype=torch.int64), [], half=self.half).linear(hidden, self.head.weight)
 
 
-def _leaves(config: Config, parameters: Mapping[str, torch.Tensor]) -> SimpleNamespace:
+def _joined(block: nn.Module) -> dict[str, Any]:
+    """What a definition reads of a block, by name: matrices together with what is learnt beside them."""
+    found: dict[str, Any] = dict(block.named_parameters())
+    found.pop("att.time_state", None)
+    for name in [name for name in found if name.endswith(".lora_A")]:
+        path = name.removesuffix(".lora_A")
+        scale = block.get_submodule(path).scale
+        found[f"{path}.weight"] = Adapted(found[f"{path}.weight"], found.pop(name), found.pop(f"{path}.lora_B"), scale)
+    return found
+
+
+def _leaves(config: Config, parameters: Mapping[str, Any]) -> SimpleNamespace:
     """The parameters of one block as its definition reads them."""
 
-    def leaf(name: str, tensor: torch.Tensor, repeats: int) -> torch.Tensor:
+    def leaf(name: str, tensor: Any, repeats: int) -> Any:
         if repeats == 0:
             return tensor
         flat = tensor.reshape(-1)

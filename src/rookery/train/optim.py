@@ -9,7 +9,7 @@ then a cosine.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -37,18 +37,21 @@ class Schedule:
         return rate * (0.01 + 0.99 * step / self.warmup) if step < self.warmup else rate
 
 
-def rate_factor(name: str) -> float:
-    """What the learning rate of a parameter is multiplied by."""
-    return _FASTER.get(name.rpartition(".")[2], 1.0)
+def rate_factor(name: str, faster: Mapping[str, float] | None = None) -> float:
+    """What the learning rate of a parameter is multiplied by; `faster` says it of more names."""
+    last = name.rpartition(".")[2]
+    return (faster or {}).get(last, _FASTER.get(last, 1.0))
 
 
-def optimizer(named: Iterable[tuple[str, nn.Parameter]], weight_decay: float) -> torch.optim.AdamW:
+def optimizer(
+    named: Iterable[tuple[str, nn.Parameter]], weight_decay: float, faster: Mapping[str, float] | None = None
+) -> torch.optim.AdamW:
     """AdamW over the parameters that want a gradient; each group has a `factor` for its learning rate."""
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for name, parameter in named:
         if parameter.requires_grad:
             decays = name.endswith(".weight") and sum(n > 1 for n in parameter.shape) >= 2
-            groups.setdefault((rate_factor(name), weight_decay if decays else 0.0), []).append(parameter)
+            groups.setdefault((rate_factor(name, faster), weight_decay if decays else 0.0), []).append(parameter)
     return torch.optim.AdamW(
         [{"params": params, "weight_decay": decay, "factor": factor} for (factor, decay), params in groups.items()],
         lr=0.0,

@@ -3,7 +3,8 @@ A run: a folder with its settings, log, checkpoints and the model so far.
 
     log.jsonl        a line per step and per validation
     step-00001200/   checkpoints (`checkpoint`)
-    model.rookery    the model as of the last checkpoint with its vocabulary, for `rookery run`
+    model.rookery    the model as of the last checkpoint with its vocabulary, for `rookery run`; or of fine-tuning
+                     adapter.safetensors, adapter.pth, time_state.pth: what was learnt, apart from the model
     vocabulary.txt   its vocabulary, where one was made for it
     tokens/          the data, tokenised
 """
@@ -22,15 +23,16 @@ from rookery.errors import SettingsError
 from rookery.tokenizer import Tokenizer
 from rookery.train import checkpoint, parallel
 from rookery.train.data import Batch
-from rookery.train.export import export
+from rookery.train.export import MODEL
 from rookery.train.log import Log
+from rookery.train.methods import Full, Method
 from rookery.train.model import TrainedModel
 from rookery.train.trainer import Trainer
 from rookery.train.watcher import Watcher
 
 __all__ = ["LOG", "MODEL", "Run"]
 
-LOG, MODEL = "log.jsonl", "model.rookery"
+LOG = "log.jsonl"
 
 
 @dataclass
@@ -43,6 +45,7 @@ class Run:
     held_out:    batches to validate on.
     tokenizer:   whose vocabulary the model's file carries.
     watcher:     of several processes each has one, and all hear the same.
+    method:      of fine-tuning, that the model has been prepared for; it writes what the run leaves.
     """
 
     trainer: Trainer
@@ -51,6 +54,11 @@ class Run:
     held_out: Sequence[Batch] = ()
     tokenizer: Tokenizer | None = None
     watcher: Watcher = field(default_factory=Watcher)
+    method: Method = field(default_factory=Full)
+
+    def __post_init__(self) -> None:
+        if parallel.world() > 1 and not isinstance(self.method, Full):
+            raise SettingsError("a state or low-rank changes are tuned by one process; start without torchrun")
 
     def go(self) -> bool:
         """Resume if there is something to resume, train until the end or a signal.  Whether the end was reached."""
@@ -71,11 +79,11 @@ class Run:
         return trainer.step >= settings.steps
 
     def save(self) -> None:
-        """A checkpoint, and the model beside it."""
+        """A checkpoint, and the model, or what it learnt, beside it."""
         trainer = self.trainer
         path = checkpoint.save(self.folder, trainer.model, trainer.optimizer, self._meta(), trainer.settings.keep)
         if isinstance(trainer.model, TrainedModel):  # a control has no file that anything runs
-            export(trainer.model, self.folder / MODEL, self.tokenizer)
+            self.method.write(trainer.model, self.folder, self.tokenizer)
         self.watcher.saved(path)
 
     def _validate(self, log: Log) -> None:
@@ -94,8 +102,8 @@ class Run:
 
     def _meta(self) -> dict[str, Any]:
         trainer = self.trainer
-        config = asdict(trainer.model.config)
-        return {"step": trainer.step, "settings": asdict(trainer.settings), "config": config, "data": self.data}
+        parts = {"settings": asdict(trainer.settings), "config": asdict(trainer.model.config)}
+        return {"step": trainer.step, **parts, "method": self.method.described(), "data": self.data}
 
 
 # What may change when a run is resumed without making it another run.
@@ -106,7 +114,7 @@ _FREE |= {"recompute", "micro_batches", "segment"}  # but for rounding
 def _same(saved: checkpoint.Saved, mine: Mapping[str, Any], folder: Path) -> None:
     """SettingsError where a resumed run would not be the run that was begun."""
     free = _FREE - ({"segment"} if mine["settings"]["truncate"] else set())
-    for part in ("config", "settings"):
+    for part in ("method", "config", "settings"):
         for name, now in mine[part].items():
             then = saved.meta[part].get(name, "1" if name == "removal" else None)  # runs begun before it could differ
             if name not in free and then != now:

@@ -56,7 +56,7 @@ class Trainer:
 
     def __init__(self, model: TrainedModel | Transformer, batches: Batches, settings: Settings) -> None:
         self.model, self.batches, self.settings = model, batches, settings
-        self.optimizer = optimizer(model.named_parameters(), settings.weight_decay)
+        self.optimizer = optimizer(model.named_parameters(), settings.weight_decay, model.faster)
         self.schedule = Schedule(settings.rate, settings.final_rate, settings.warmup, settings.steps)
         self.step = 0
         self._skipped = 0
