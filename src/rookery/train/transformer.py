@@ -112,6 +112,7 @@ class Transformer(Node):
     ) -> None:
         super().__init__()
         self.config, self.half, self.recompute = config, half, recompute
+        self.faster: dict[str, float] = {}  # nothing learns at another rate
         self.blocks = Node()
         for layer in range(config.layers):
             self.blocks.add_module(str(layer), AttentionBlock())
