@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from rookery.builtin import GOSLING, gosling
 from rookery.config import Config
 from rookery.errors import FormatError, NumericError, RookeryError, SettingsError, StateError, TokenError
 from rookery.fingerprint import fingerprint
@@ -168,7 +169,8 @@ def load(
 ) -> Model:
     """Load a model from any supported file or directory; what it is, is decided by its content.
 
-    path:      or a checkpoint that is open already, such as one that `rookery.quantize.quantized` made.
+    path:      or "gosling", the built-in model, where no file has that name; or a checkpoint that is open already, such
+               as one that `rookery.quantize.quantized` made.
     threads:   0 for every processor this process may use.
     tokenizer: a tokenizer, "world", or a path to a vocabulary; by default the file's own, else the one that fits.
     executor:  "native", or "numpy" (float64, slow: the oracle).
@@ -213,6 +215,10 @@ def _with_adapter(checkpoint: Checkpoint, adapter: Adapter | str | Path | None, 
     from rookery.adapter import Adapter, adapted, read_adapter
 
     return adapted(checkpoint, adapter if isinstance(adapter, Adapter) else read_adapter(adapter), alpha)
+
+
+def _place(path: str | Path) -> str | Path:
+    return gosling() if str(path) == GOSLING and not Path(path).exists() else path
 
 
 def _located(error: RookeryError, path: Path) -> RookeryError:

@@ -225,16 +225,21 @@ def format_named(name: str) -> PromptFormat:
 
 # In file names and metadata: g0, g1, G1c, g0a3 ... but not part of a longer word.
 _REASONS = re.compile(r"(?<![a-z0-9])g[01][a-z]?[0-9]?(?![a-z0-9])|<think", re.IGNORECASE)
+FORMAT_KEY = "rookery.prompt_format"  # in the metadata of a model: a key of FORMATS
 _HINTS = ("general.name", "general.basename", "tokenizer.chat_template", "chat_template", "_name_or_path")
 
 
 def format_for(model: Model) -> PromptFormat:
     """The format a model was most likely trained with, from its version, vocabulary, metadata and file name.
 
-    World vocabulary: "g1" for an RWKV-7 that calls itself G0 or G1, else "world".  Pile vocabulary: "raven" for a
-    model called Raven.  Everything else, such as base models, is "plain".
+    What the file says of itself (metadata `rookery.prompt_format`) comes first.  World vocabulary: "g1" for an RWKV-7
+    that calls itself G0 or G1, else "world".  Pile vocabulary: "raven" for a model called Raven.  Everything else, such
+    as base models, is "plain".
     """
     checkpoint = model.checkpoint
+    said = checkpoint.metadata.get(FORMAT_KEY)
+    if isinstance(said, str) and said in FORMATS:
+        return FORMATS[said]
     hints = " ".join([checkpoint.path.name, *(str(checkpoint.metadata.get(key, "")) for key in _HINTS)])
     if model.config.vocab in WORLD_ROWS:
         reasons = model.config.version == "7" and _REASONS.search(hints) is not None

@@ -15,6 +15,7 @@ import rookery
 # From the bottom up.  What is named nowhere is an application of a model: above the engine, below the command line.
 LAYERS = (
     {"errors", "_native"},
+    {"builtin"},
     {"chain", "config", "models", "quant", "sampling", "stopping"},
     {"fingerprint", "layout", "weights"},
     {"formats", "ops", "state"},

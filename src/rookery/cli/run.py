@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from rookery.builtin import GOSLING
 from rookery.cli.common import json_option, load_model, model_options
 from rookery.cli.sampler_options import sampler_of, sampler_options
 from rookery.errors import FormatError, SettingsError
@@ -43,17 +44,16 @@ __all__ = ["command"]
 def command(model: Path | None, prompt: str | None, **options: Any) -> None:
     """Continue PROMPT (or what comes on stdin) with MODEL; without either, chat.
 
-    With --chat, PROMPT is a message and gets an answer, and the lines on stdin are messages.
+    Without MODEL, or with MODEL gosling, it is the small model that comes with rookery.  With --chat, PROMPT is a
+    message and gets an answer, and the lines on stdin are messages.
     """
-    if model is None:
-        raise SettingsError("no model given; say which: rookery run MODEL, a .pth, .safetensors or .gguf file")
     chatting = _chatting(prompt, options)
     if not chatting and prompt is None:
         prompt = _piped()
     sampler = sampler_of(options)
     run = {name: options.pop(name) for name in _OWN}
     _check(run, chatting, prompt)
-    loaded = load_model(str(model), **options)
+    loaded = load_model(str(model or GOSLING), **options)
     code = _chat(loaded, prompt, sampler, run) if chatting else _complete(loaded, prompt or "", sampler, run)
     if code:
         raise SystemExit(code)
