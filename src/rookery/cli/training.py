@@ -135,10 +135,7 @@ class Tuning:
 
 
 def go(wish: Wish, folder: Path, options: dict[str, Any], tuning: Tuning | None = None) -> None:
-    """Assemble the run and train it: all of a model, or as `tuning` says.
-
-    It is one of several processes if torchrun started it so.
-    """
+    """Assemble the run and train it, all of a model or as `tuning` says; perhaps as one of torchrun's processes."""
     from rookery.train import parallel
 
     with parallel.together():

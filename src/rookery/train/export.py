@@ -23,12 +23,12 @@ MODEL = "model.rookery"  # in the folder of a run
 def as_checkpoint(model: TrainedModel, tokenizer: Tokenizer | None = None) -> Checkpoint:
     """The model as a checkpoint of float32 tensors, without copying them; with a vocabulary if there is one.
 
-    Low-rank changes are added to their matrices when these are loaded.  Of several processes the first one has all
-    tensors, the others have none; all must call it.
+    Low-rank changes are added to their matrices when these are loaded.
+    Of several processes the first one has all tensors, the others have none; all must call it.
     """
     found = parallel.whole(model)
     tensors = {
-        name: Tensor("F32", tuple(parameter.shape), partial(_merged, found, _scale(model, name), name), name)
+        name: Tensor("F32", tuple(parameter.shape), partial(_merged, model, found, name), name)
         for name, parameter in found.items()
         if not name.endswith((".lora_A", ".lora_B", ".time_state"))
     }
@@ -50,17 +50,13 @@ def export(model: TrainedModel, path: Path, tokenizer: Tokenizer | None = None, 
     parallel.by_first(lambda: save_checkpoint(checkpoint, path, dtype=dtype))
 
 
-def _scale(model: TrainedModel, name: str) -> float:
-    scale: float = model.get_submodule(name.rpartition(".")[0]).scale
-    return scale
-
-
-def _merged(found: Mapping[str, torch.Tensor], scale: float, name: str) -> np.ndarray:
+def _merged(model: TrainedModel, found: Mapping[str, torch.Tensor], name: str) -> np.ndarray:
     """The numbers of a tensor with what was learnt beside it."""
-    numbers, path = _numbers(found[name]), name.removesuffix("weight")
-    if path == name or path + "lora_A" not in found:
+    place, numbers = name.rpartition(".")[0], _numbers(found[name])
+    a, b = (found.get(f"{place}.lora_{part}") for part in "AB")
+    if a is None or b is None or not name.endswith(".weight"):
         return numbers
-    return numbers + np.float32(scale) * (_numbers(found[path + "lora_B"]) @ _numbers(found[path + "lora_A"]))
+    return numbers + np.float32(model.get_submodule(place).scale) * (_numbers(b) @ _numbers(a))
 
 
 def _numbers(parameter: object) -> np.ndarray:

@@ -44,8 +44,8 @@ class Run:
     data:        fingerprint of the data and its order: a resumed run must have the same.
     held_out:    batches to validate on.
     tokenizer:   whose vocabulary the model's file carries.
-    watcher:     of several processes each has one, and all hear the same.
     method:      of fine-tuning, that the model has been prepared for; it writes what the run leaves.
+    watcher:     of several processes each has one, and all hear the same.
     """
 
     trainer: Trainer

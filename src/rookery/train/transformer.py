@@ -111,8 +111,8 @@ class Transformer(Node):
         dtype: torch.dtype = torch.float32,
     ) -> None:
         super().__init__()
+        self.faster: dict[str, float] = {}  # as of TrainedModel: nothing learns at another rate
         self.config, self.half, self.recompute = config, half, recompute
-        self.faster: dict[str, float] = {}  # nothing learns at another rate
         self.blocks = Node()
         for layer in range(config.layers):
             self.blocks.add_module(str(layer), AttentionBlock())
