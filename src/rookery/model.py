@@ -182,7 +182,7 @@ def load(
                are merged while they are loaded: in F32 where the model is, otherwise in F16.
     adapter_alpha: the scale of the changes times their rank, where the file does not say it (RWKV-PEFT's).
     """
-    checkpoint = path if isinstance(path, Checkpoint) else open_checkpoint(path)
+    checkpoint = path if isinstance(path, Checkpoint) else open_checkpoint(_place(path))
     checkpoint = _with_adapter(checkpoint, adapter, adapter_alpha)
     config = _config(checkpoint, group_norm_eps)
     words = _tokenizer(tokenizer, checkpoint, config)
@@ -218,7 +218,7 @@ def _with_adapter(checkpoint: Checkpoint, adapter: Adapter | str | Path | None, 
 
 
 def _place(path: str | Path) -> str | Path:
-    return gosling() if str(path) == GOSLING and not Path(path).exists() else path
+    return gosling() if str(path) == GOSLING and not Path(path).is_file() else path
 
 
 def _located(error: RookeryError, path: Path) -> RookeryError:

@@ -17,12 +17,13 @@ import pytest
 from safetensors.numpy import save_file
 
 import rookery
-from rookery import Chat, Sampler
+from rookery import Chat, Sampler, builtin
 from rookery.cli import main
 from rookery.cli.complete import Output, answer, complete
 from rookery.cli.embed import command as embed_command
 from rookery.cli.run import command
 from rookery.embedding import POOLS
+from rookery.errors import SettingsError
 from rookery.generation import Request
 from rookery.model import Model
 from rookery.sampling import ORDERS
@@ -246,11 +247,21 @@ def test_statistics_stand_on_a_line_of_their_own(model_path: Path) -> None:
     assert done.stdout.splitlines()[-1].startswith(b"4 prompt tokens, ")
 
 
-def test_no_model(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr(sys, "argv", ["rookery", "run"])
-    with pytest.raises(SystemExit):
+@pytest.mark.parametrize("model", [[], ["gosling"]])
+def test_without_a_model_the_one_that_comes_with_rookery_talks(
+    model: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["rookery", "run", *model, "--chat", "-n", "20"])
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"Hello!\n"), "utf-8"))
+    with pytest.raises(SystemExit) as end:
         main()
-    assert "no model given; say which: rookery run MODEL" in capsys.readouterr().err
+    assert (end.value.code or 0, bool(capsys.readouterr().out.strip())) == (0, True)
+
+
+def test_an_installation_without_it_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(builtin.resources, "files", lambda package: tmp_path)
+    with pytest.raises(SettingsError, match="no built-in model; give the path"):
+        rookery.load("gosling")
 
 
 def test_a_conversation_keeps_its_system_text(run: Run, model: Model, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 
 import numpy as np
 
@@ -94,10 +95,9 @@ def _texts(sources: Sequence[Source]) -> Iterator[tuple[bytes, int]]:
         last = 0
         for document in source.documents():
             total, done = max(1, sum(len(piece.text) for piece in document.pieces)), 0
-            for piece in document.pieces:
-                for text in _cut(piece.text):
-                    done += len(text)
-                    yield text, before + last + (document.read - last) * done // total
+            for text in chain.from_iterable(_cut(piece.text) for piece in document.pieces):
+                done += len(text)
+                yield text, before + last + (document.read - last) * done // total
             last = document.read
             yield b"\0", before + last
         before += source.size
