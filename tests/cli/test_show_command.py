@@ -135,7 +135,7 @@ def test_says_what_is_damaged(rookery, small, tmp_path):
 
 
 def test_says_when_a_fingerprint_is_not_that_of_the_numbers(rookery, small, tmp_path, monkeypatch):
-    monkeypatch.setattr("rookery.formats.native_writer.combined", lambda samples: "0" * 32)
+    monkeypatch.setattr("rookery.formats.native_writer.combined", lambda *given: "0" * 32)
     rookery("convert", small, tmp_path / "m.rookery")
     rookery("show", tmp_path / "m.rookery", "--verify").failed("m.rookery", "fingerprint")
 

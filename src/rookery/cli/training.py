@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import math
 import os
-import time
 from collections.abc import Callable
-from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from rookery.cli.common import progress
+from rookery.cli.live import Bars, Line, span
 from rookery.cli.printable import printable
 from rookery.errors import MissingExtra, SettingsError
-from rookery.train.watcher import Watcher
+from rookery.train.watcher import Watcher, Watchers
 
 if TYPE_CHECKING:
     from rookery.formats import Checkpoint
@@ -24,12 +21,11 @@ if TYPE_CHECKING:
     from rookery.train.methods import Method
     from rookery.train.model import TrainedModel
     from rookery.train.run import Run
-    from rookery.train.trainer import Report
+    from rookery.train.trainer import Trainer
     from rookery.train.transformer import Transformer
 
 __all__ = ["Tuning", "go", "run_options", "wish_of"]
 
-EVERY_S = 10.0  # seconds between lines where no terminal shows a live one
 _SETTINGS = (
     "steps", "tokens", "tokens_per_batch", "micro_batches", "context", "segment", "truncate", "rate", "final_rate",
     "warmup", "weight_decay", "clip", "half", "recompute", "seed", "validate_every", "validation_tokens", "save_every",
@@ -64,6 +60,8 @@ def run_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--format", "prompt_format", default="world", show_default=True, help="Form of conversations."),
         click.option("--leading/--no-leading", default=True, help="Begin every document with token 0; default: yes."),
         click.option("--sample", metavar="TEXT", help="Let the model continue this text at every validation."),
+        click.option("--tensorboard", is_flag=True, help="Log for TensorBoard too, into the folder of the run."),
+        click.option("--plan", is_flag=True, help="Say what memory and time it will take, and train nothing."),
         click.option("--threads", type=int, default=0, help="Default: all processors this process may use."),
     )
     for option in reversed(options):
@@ -155,7 +153,7 @@ def _train(wish: Wish, folder: Path, options: dict[str, Any], tuning: Tuning | N
     control = _control(wish, options)
     folder.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(options["threads"] or max(1, default_threads() // parallel.neighbours()))
-    with _Bars() as bars:
+    with Bars() as bars:
         found = parallel.in_turn(lambda: assemble(wish, folder, bars.report))
     settings = found.settings
     model = _model(found, control)
@@ -163,8 +161,10 @@ def _train(wish: Wish, folder: Path, options: dict[str, Any], tuning: Tuning | N
     trainer = Trainer(parallel.placed(model), found.batches, settings)
     run = Run(trainer, folder, found.batches.fingerprint, found.held_out, found.tokenizer, method=method)
     _introduce(run, found)
-    with _Line(run, found, options.get("sample")) as line:
-        run.watcher = line
+    if options["plan"]:
+        return _plan(trainer)
+    with Line(run, found, options.get("sample")) as line:
+        run.watcher = _watcher(line, folder) if options["tensorboard"] and parallel.first() else line
         finished = run.go()
     where = printable(str(folder))
     if not parallel.first():
@@ -173,6 +173,27 @@ def _train(wish: Wish, folder: Path, options: dict[str, Any], tuning: Tuning | N
         click.echo(f"done: {_next(where, tuning, control)}")
     else:
         click.echo(f"stopped after step {trainer.step}; the same command goes on from there", err=True)
+
+
+def _watcher(line: Line, folder: Path) -> Watcher:
+    from rookery.train.tensorboard import TensorBoard
+
+    return Watchers([line, TensorBoard(folder / "tensorboard")])
+
+
+def _plan(trainer: Trainer) -> None:
+    from rookery.cli.tables import human_bytes
+    from rookery.train.planning import plan
+
+    found = plan(trainer)
+    settings = trainer.settings
+    click.echo(
+        f"a step of {settings.tokens_per_batch} tokens takes {found.seconds:.2f} s, "
+        f"{settings.tokens_per_batch / found.seconds:,.0f} tokens/s\n"
+        f"{found.steps} steps take {span(found.total_seconds)}\n"
+        f"memory {human_bytes(found.peak_bytes)}, a checkpoint {human_bytes(found.checkpoint_bytes)}, "
+        f"{settings.keep} of which are kept"
+    )
 
 
 def _control(wish: Wish, options: dict[str, Any]) -> bool:
@@ -224,107 +245,3 @@ def _introduce(run: Run, found: Assembled) -> None:
         f"{sum(found.batches.epochs(settings.steps)) / len(found.batches.sizes):.2f} times through",
         err=True,
     )
-
-
-class _Bars:
-    """One bar after another, for what is done before the first step."""
-
-    def __init__(self) -> None:
-        self._stack, self._what = ExitStack(), ""
-        self._report: Callable[[int, int], None] = lambda done, total: None
-
-    def __enter__(self) -> _Bars:
-        return self
-
-    def report(self, what: str, done: int, total: int) -> None:
-        from rookery.train import parallel
-
-        if not parallel.first():
-            return
-        if what != self._what:
-            self._stack.close()
-            self._what, self._report = what, self._stack.enter_context(progress(what))
-        self._report(done, total)
-
-    def __exit__(self, *error: object) -> None:
-        self._stack.close()
-
-
-class _Line(Watcher):
-    """Says how the run goes: a live line on a terminal, a line now and then elsewhere."""
-
-    def __init__(self, run: Run, found: Assembled, sample: str | None) -> None:
-        from rich.console import Console
-
-        from rookery.train import parallel
-
-        self._first = parallel.first()  # all hear the same, one says it
-        self._run, self._found, self._sample = run, found, sample
-        self._console = Console(stderr=True, highlight=False, quiet=not self._first)
-        self._said, self._speed = time.monotonic(), 0.0
-        self._status = self._console.status("") if self._console.is_terminal and self._first else None
-
-    def __enter__(self) -> _Line:
-        if self._status:
-            self._status.start()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        if self._status:
-            self._status.stop()
-
-    def step(self, report: Report) -> None:
-        if not self._first:
-            return
-        speed = report.tokens / max(report.seconds, 1e-9)
-        self._speed = speed if self._speed == 0 else 0.9 * self._speed + 0.1 * speed
-        if self._status:
-            self._status.update(self._words(report))
-        elif time.monotonic() - self._said > EVERY_S or report.step in (1, self._found.settings.steps):
-            self._said = time.monotonic()
-            click.echo(self._words(report), err=True)
-
-    def _words(self, report: Report) -> str:
-        settings = self._found.settings
-        left = (settings.steps - report.step) * settings.tokens_per_batch / max(self._speed, 1e-9)
-        return (
-            f"step {report.step}/{settings.steps}  loss {report.loss:.4f}  {self._bits(report.loss):.3f} bits/byte  "
-            f"norm {report.norm:.2f}  {self._speed:,.0f} tokens/s  {_span(left)} left"
-            + ("  SKIPPED" if report.skipped else "")
-        )
-
-    def _bits(self, loss: float) -> float:
-        return loss / math.log(2) / self._found.bytes_per_token
-
-    def _say(self, sentence: str) -> None:
-        self._console.print(sentence, markup=False, soft_wrap=True)
-
-    def validated(self, step: int, loss: float) -> None:
-        self._say(f"step {step}: validation loss {loss:.4f}, {self._bits(loss):.3f} bits per byte")
-        if self._sample is not None:
-            self._say(printable(self._sample + self._continued(self._sample)))
-
-    def _continued(self, text: str) -> str:
-        import rookery
-        from rookery.train.export import as_checkpoint
-
-        run = self._run
-        checkpoint = as_checkpoint(run.trainer.model, run.tokenizer)  # every process gives its part
-        if not self._first:
-            return ""
-        model = rookery.load(checkpoint, tokenizer=run.tokenizer, threads=1)
-        pieces = model.generate(text, rookery.Sampler(temperature=0.8, top_p=0.8), max_tokens=100)
-        return "".join(piece.text for piece in pieces)
-
-    def saved(self, path: Path) -> None: ...
-
-    def resumed(self, step: int) -> None:
-        self._say(f"going on from step {step}")
-
-    def torn(self, path: Path, why: str) -> None:
-        self._say(f"passed over: {why}")
-
-
-def _span(seconds: float) -> str:
-    minutes = int(seconds / 60 + 0.5)
-    return f"{minutes // 60} h {minutes % 60:02d} min" if minutes >= 60 else f"{minutes} min"
