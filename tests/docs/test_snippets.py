@@ -57,7 +57,7 @@ def commands() -> list[str]:
 
 def test_the_readme_has_commands():
     assert [line.split()[1] for line in commands()][:3] == ["run", "show", "run"]
-    assert len(commands()) >= 8
+    assert len(commands()) >= 7
 
 
 def test_the_readmes_commands_run(desk: Path, environment: Mapping[str, str]) -> None:
