@@ -5,19 +5,15 @@
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
-#include <pthread.h>
 
 #include <limits>
-#include <memory>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "bindings.h"
-#include "threads.h"
-#include "unlocked.h"
+#include "pool.h"
 
 namespace nb = nanobind;
 using namespace nb::literals;
@@ -28,21 +24,6 @@ namespace {
 using In = nb::ndarray<const float, nb::c_contig, nb::device::cpu>;
 using Out = nb::ndarray<float, nb::c_contig, nb::device::cpu>;
 using Offsets = nb::ndarray<const int64_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
-
-// One pool for all calls, one call at a time.  Never destroyed: daemon threads may outlive static variables.
-struct Pool {
-  std::mutex mutex;
-  std::unique_ptr<Threads> threads;
-};
-Pool* pool = new Pool;
-
-template <class F>
-void with_threads(int count, F work) {
-  Unlocked unlocked;
-  const std::lock_guard lock(pool->mutex);
-  if (!pool->threads || pool->threads->count() != count) pool->threads = std::make_unique<Threads>(count);
-  work(*pool->threads);
-}
 
 Segments segments_of(const Offsets& offsets, size_t rows) {
   require(offsets.size() > 1 && offsets(0) == 0, "offsets must begin with 0 and end with the number of rows");
@@ -88,7 +69,7 @@ class Recurrence {
                             checked<float>(y, numbers()),
                             checked<float>(final_state, wkv_.states()),
                             checked<float>(kept, wkv_.kept())};
-    with_threads(threads_, [&](Threads& threads) { wkv_.forward(call, threads); });
+    Pool::with(threads_, [&](Threads& threads) { wkv_.forward(call, threads); });
   }
 
   void backward(const std::vector<In>& x, std::optional<In> u, std::optional<In> w, In kept, std::optional<In> dfinal,
@@ -102,7 +83,7 @@ class Recurrence {
                              checked<float>(du, wkv_.width()),
                              checked<float>(dw, wkv_.width()),
                              checked<float>(dstate, wkv_.states())};
-    with_threads(threads_, [&](Threads& threads) { wkv_.backward(call, threads); });
+    Pool::with(threads_, [&](Threads& threads) { wkv_.backward(call, threads); });
   }
 
  private:
@@ -129,8 +110,6 @@ class Recurrence {
 }  // namespace
 
 void bind_wkv(nb::module_& m) {
-  // The child of a fork has none of the threads, and perhaps a mutex that nobody will open.
-  pthread_atfork(nullptr, nullptr, [] { pool = new Pool; });
   nb::class_<Recurrence>(m, "Wkv", "A WKV recurrence over rows in segments; see src/native/wkv.h.")
       .def(nb::init<std::string, int, Offsets, size_t, int, int, int>(), "table"_a, "threads"_a, "offsets"_a, "rows"_a,
            "version"_a, "heads"_a, "lanes"_a)

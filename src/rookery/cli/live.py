@@ -101,7 +101,8 @@ class Line(Watcher):
     def validated(self, step: int, loss: float) -> None:
         self._say(f"step {step}: validation loss {loss:.4f}, {self._bits(loss):.3f} bits per byte")
         if self._sample is not None:
-            self._say(printable(self._sample + self._continued(self._sample)))
+            for line in (self._sample + self._continued(self._sample)).split("\n"):
+                self._say(f"    {printable(line)}".rstrip())
 
     def _continued(self, text: str) -> str:
         import rookery

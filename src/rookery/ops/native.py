@@ -7,7 +7,6 @@ read are given back), keeps the embedding where it lies, and runs the whole mode
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
@@ -18,6 +17,7 @@ from rookery.errors import FormatError, NumericError, SettingsError
 from rookery.layout import StateLayout
 from rookery.ops.narrow import narrowed
 from rookery.ops.record import Program, record
+from rookery.ops.tables import table
 from rookery.weights import Tensor
 
 __all__ = ["NativeExecutor", "default_threads", "stateless", "thread_count"]
@@ -159,13 +159,9 @@ def stateless(program: Program, threads: int, block_rows: int) -> Any:
 
 
 def _runner(threads: int) -> Any:
-    table = os.environ.get("ROOKERY_CPU", "")
-    tables = _native.kernel_tables()
-    if table and table not in tables:
-        raise SettingsError(f"ROOKERY_CPU={table!r}: this processor runs {', '.join(tables)}")
-    count = thread_count(threads)
+    name, count = table(), thread_count(threads)
     try:
-        return _native.Runner(table, count)
+        return _native.Runner(name, count)
     except RuntimeError as error:
         raise SettingsError(f"threads={count}: the system refuses so many ({error}); use fewer") from None
 

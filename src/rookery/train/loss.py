@@ -14,7 +14,7 @@ from torch.autograd.function import once_differentiable
 
 from rookery import _native
 from rookery.ops.fused.product import product
-from rookery.ops.fused.tables import table
+from rookery.ops.tables import table
 
 __all__ = ["cross_entropy"]
 

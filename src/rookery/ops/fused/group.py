@@ -15,8 +15,8 @@ from torch.autograd.function import once_differentiable
 
 from rookery import _native
 from rookery.ops.fused.plan import Group
-from rookery.ops.fused.tables import table
 from rookery.ops.fused.trace import Node
+from rookery.ops.tables import table
 
 __all__ = ["Runnable"]
 

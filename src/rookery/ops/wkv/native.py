@@ -10,7 +10,6 @@ Threads are torch's (`torch.get_num_threads`); they change no bit.
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 import torch
@@ -19,6 +18,7 @@ from torch.autograd.function import once_differentiable
 
 from rookery import _native
 from rookery.errors import SettingsError
+from rookery.ops.tables import table
 
 __all__ = ["wkv4", "wkv6", "wkv7"]
 
@@ -90,15 +90,7 @@ def _core(version: int, offsets: Tensor, states: torch.Size, shape: torch.Size) 
         raise SettingsError(
             f"heads of {lanes} lanes: ROOKERY_WKV=native takes {_MOST_LANES} at most, ROOKERY_WKV=reference any number"
         )
-    return _native.Wkv(_table(), torch.get_num_threads(), offsets.contiguous(), shape[0], version, heads, lanes)
-
-
-def _table() -> str:
-    """The kernel table that ROOKERY_CPU forces; the best where it is empty."""
-    table = os.environ.get("ROOKERY_CPU", "")
-    if table and table not in _native.kernel_tables():
-        raise SettingsError(f"ROOKERY_CPU={table!r}: this processor runs {', '.join(_native.kernel_tables())}")
-    return table
+    return _native.Wkv(table(), torch.get_num_threads(), offsets.contiguous(), shape[0], version, heads, lanes)
 
 
 def _ready(x: Tensor) -> Tensor:
