@@ -156,3 +156,12 @@ def test_the_check_finds_a_missing_tensor(small):
     del after.tensors["head.weight"]
     with pytest.raises(MissingTensor, match=r"head\.weight"):
         differences(open_checkpoint(small), after)
+
+
+def test_another_dtype_leaves_the_quality_card_behind(rookery, small, tmp_path):
+    quantised, wide = tmp_path / "q.rookery", tmp_path / "wide.rookery"
+    rookery("quantize", small, quantised, "--no-measure")
+    rookery("convert", quantised, tmp_path / "same.rookery")
+    rookery("convert", quantised, wide, "--dtype", "F32")
+    assert rookery("show", tmp_path / "same.rookery", "--json").json["quality"]
+    assert rookery("show", wide, "--json").json["quality"] is None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -46,6 +47,8 @@ def command(
     if format == "gguf":
         checkpoint = with_vocabulary(checkpoint)
     dtype = dtype.upper() if dtype else None
+    if dtype:
+        checkpoint = _without_card(checkpoint)
     check_space(checkpoint, target, dtype)
     with progress("Converting") as report:
         save_checkpoint(checkpoint, target, format, dtype, report)
@@ -58,6 +61,13 @@ def command(
         print_json(about)
         return
     _print(about)
+
+
+def _without_card(checkpoint: Checkpoint) -> Checkpoint:
+    """In other types its sizes are others; what it lost before stays lost, but the card cannot say so."""
+    from rookery.quantize.card import KEY
+
+    return replace(checkpoint, metadata={k: v for k, v in checkpoint.metadata.items() if k != KEY})
 
 
 def check_target(source: Path, target: Path, force: bool) -> None:
