@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from rookery.errors import MissingExtra, SettingsError
-from rookery.train.log import read_log
+from rookery.train.log import LOG, read_log
 
 __all__ = ["draw"]
 
@@ -49,7 +49,7 @@ def draw(runs: Sequence[Path], picture: Path) -> None:
 def _curves(folder: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Million tokens after each step, its loss; (million tokens, loss) of each validation."""
     tokens, losses, checked, read = [], [], [], 0
-    for line in read_log(folder / "log.jsonl"):
+    for line in read_log(folder / LOG):
         if "validation" in line:
             checked.append((read / 1e6, line["validation"]))
         elif not line.get("skipped"):

@@ -8,7 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Log", "read_log"]
+__all__ = ["LOG", "Log", "read_log"]
+
+LOG = "log.jsonl"  # in the folder of a run
 
 
 class Log:

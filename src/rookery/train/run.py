@@ -24,15 +24,13 @@ from rookery.tokenizer import Tokenizer
 from rookery.train import checkpoint, parallel
 from rookery.train.data import Batch
 from rookery.train.export import MODEL
-from rookery.train.log import Log
+from rookery.train.log import LOG, Log
 from rookery.train.methods import Full, Method
 from rookery.train.model import TrainedModel
 from rookery.train.trainer import Trainer
 from rookery.train.watcher import Watcher
 
-__all__ = ["LOG", "MODEL", "Run"]
-
-LOG = "log.jsonl"
+__all__ = ["MODEL", "Run"]
 
 
 @dataclass

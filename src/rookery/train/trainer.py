@@ -8,7 +8,7 @@ and nothing draws random numbers on the way.  So a run that is stopped and resum
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from time import perf_counter
 from typing import Protocol
@@ -61,9 +61,9 @@ class Trainer:
         self.step = 0
         self._skipped = 0
 
-    def reports(self, stop: Callable[[], bool] = lambda: False) -> Iterator[Report]:
-        """Train to the last step, or until `stop` says so between two steps."""
-        while self.step < self.settings.steps and not stop():
+    def reports(self) -> Iterator[Report]:
+        """Train to the last step."""
+        while self.step < self.settings.steps:
             yield self.advance()
 
     def advance(self) -> Report:

@@ -1,21 +1,13 @@
-"""Small data, and no test touches the user's cache."""
+"""Small data."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from rookery.tokenizer import WorldTokenizer, cache
+from rookery.tokenizer import WorldTokenizer
 from rookery.train.data import Options, Settings, Tokens, open_sources, tokenised
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _cache_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    folder = tmp_path_factory.mktemp("cache")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(cache, "_folder", lambda: folder)
-        yield folder
 
 
 @pytest.fixture(scope="session")

@@ -23,13 +23,14 @@ from typing import Any
 
 from rookery.errors import FormatError, SettingsError
 from rookery.formats.target import said_of
+from rookery.ops.native import default_threads
 from rookery.tokenizer import Tokenizer
 from rookery.train.data.encoding import Encoded, encoded
 from rookery.train.data.sources import Document, Source
 from rookery.train.data.tokens import META, VERSION, Tokens, sampled
 from rookery.train.data.writing import TokenWriter
 
-__all__ = ["Settings", "processors", "tokenised"]
+__all__ = ["Settings", "tokenised"]
 
 GROUP = 1 << 20  # bytes of text a thread takes at a time
 AHEAD = 4  # groups waiting for each thread
@@ -160,7 +161,7 @@ def _write(writer: TokenWriter, work: _Work) -> None:
 
 def _encoded(work: _Work) -> Iterator[tuple[int, Encoded]]:
     """All documents in order, with the bytes read up to each."""
-    threads = work.settings.threads or processors()
+    threads = work.settings.threads or default_threads()
     waiting: deque[tuple[int, Future[list[Encoded]]]] = deque()
     with ThreadPoolExecutor(threads) as pool:
         try:
@@ -173,11 +174,6 @@ def _encoded(work: _Work) -> Iterator[tuple[int, Encoded]]:
         finally:
             for _, future in waiting:
                 future.cancel()
-
-
-def processors() -> int:
-    """That this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _done(waiting: deque[tuple[int, Future[list[Encoded]]]]) -> Iterator[tuple[int, Encoded]]:
